@@ -1,0 +1,1 @@
+"""The decision: a function of the state and a record. No clock, chance, waiting, log or storage."""

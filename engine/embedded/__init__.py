@@ -1,0 +1,1 @@
+"""The embedded runtime: the whole product in one process over one RocksDB."""

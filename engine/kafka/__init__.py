@@ -1,0 +1,1 @@
+"""The Kafka runtime: one transactional task for each partition a worker owns."""

@@ -1,0 +1,1 @@
+"""Mail and SMS, fed by the notifications the engine decides."""

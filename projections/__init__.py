@@ -1,0 +1,1 @@
+"""Read models, the HTTP API and the console, fed by what the engine says."""
