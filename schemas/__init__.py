@@ -1,0 +1,1 @@
+"""What travels: events, outputs, money, time and topics. Imports nothing else of Plimsoll."""
