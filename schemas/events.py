@@ -57,26 +57,26 @@ class Event(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=T
     time: Time
 
 
-class ClientEvent(Event):
+class ClientEvent(Event, frozen=True, kw_only=True):
     """An event of one client, in that client's order."""
 
     client: Identity
 
 
-class ConfigEvent(Event):
+class ConfigEvent(Event, frozen=True, kw_only=True):
     """Configuration: the same for every partition. ``KEY`` names the fields that are its key."""
 
     KEY: ClassVar[tuple[str, ...]] = ()
 
 
-class LowBalance(Part):
+class LowBalance(Part, frozen=True, kw_only=True):
     """The pair that lowers capacity; each half may be missing (semantics 3)."""
 
     threshold: Money | None = None
     capacity: Count | None = None
 
 
-class Client(ClientEvent, tag="client"):
+class Client(ClientEvent, tag="client", frozen=True, kw_only=True):
     """Creates or replaces, whole, a client's settings; money and counters stay."""
 
     currency: Currency
@@ -98,7 +98,7 @@ class Client(ClientEvent, tag="client"):
     cycle_day: CycleDay = 1
 
 
-class Usage(Part):
+class Usage(Part, frozen=True, kw_only=True):
     """What a charge is for: a quantity of ``unit`` used from ``started_at`` (the charge's ``time`` if absent)."""
 
     type: Id
@@ -107,7 +107,7 @@ class Usage(Part):
     started_at: Time | None = None
 
 
-class Charge(ClientEvent, tag="charge"):
+class Charge(ClientEvent, tag="charge", frozen=True, kw_only=True):
     """A rated call, message or session: money down, after free units have covered what they can."""
 
     amount: MoneyUnsigned
@@ -118,7 +118,7 @@ class Charge(ClientEvent, tag="charge"):
 PaymentKind = Literal["payment", "top_up", "manual_credit", "promotional_credit"]
 
 
-class Payment(ClientEvent, tag="payment"):
+class Payment(ClientEvent, tag="payment", frozen=True, kw_only=True):
     """Money up at once; a refill; pays open invoices."""
 
     amount: MoneyPositive
@@ -127,14 +127,14 @@ class Payment(ClientEvent, tag="payment"):
     reference: Text | None = None
 
 
-class EventName(Part):
+class EventName(Part, frozen=True, kw_only=True):
     """The identity of another event of the same client."""
 
     source: Id
     id: Id
 
 
-class Adjustment(ClientEvent, tag="adjustment"):
+class Adjustment(ClientEvent, tag="adjustment", frozen=True, kw_only=True):
     """manual_charge: down. refund: undoes a charge, up. reversal: undoes a payment, down."""
 
     amount: MoneyUnsigned
@@ -143,7 +143,7 @@ class Adjustment(ClientEvent, tag="adjustment"):
     of: EventName | None = None
 
 
-class CreditLimit(ClientEvent, tag="credit_limit"):
+class CreditLimit(ClientEvent, tag="credit_limit", frozen=True, kw_only=True):
     """The permanent credit limit; null is unlimited, negative a reserve floor."""
 
     limit: Money | None
@@ -152,7 +152,7 @@ class CreditLimit(ClientEvent, tag="credit_limit"):
     reason: Text | None = None
 
 
-class TemporaryCredit(ClientEvent, tag="temporary_credit"):
+class TemporaryCredit(ClientEvent, tag="temporary_credit", frozen=True, kw_only=True):
     """A temporary increase (postpaid): an amount, or a percentage of the positive permanent limit; or its removal."""
 
     amount: MoneyPositive | None = None
@@ -164,7 +164,7 @@ class TemporaryCredit(ClientEvent, tag="temporary_credit"):
     reason: Text | None = None
 
 
-class Invoice(ClientEvent, tag="invoice"):
+class Invoice(ClientEvent, tag="invoice", frozen=True, kw_only=True):
     """Marks an amount as billed; moves no money."""
 
     invoice: Id
@@ -173,7 +173,7 @@ class Invoice(ClientEvent, tag="invoice"):
     due_at: Time | None = None
 
 
-class Transfer(ClientEvent, tag="transfer"):
+class Transfer(ClientEvent, tag="transfer", frozen=True, kw_only=True):
     """Money from ``client`` to ``to``."""
 
     to: Id
@@ -181,7 +181,7 @@ class Transfer(ClientEvent, tag="transfer"):
     currency: Currency | None = None
 
 
-class TimeBalance(ClientEvent, tag="time_balance"):
+class TimeBalance(ClientEvent, tag="time_balance", frozen=True, kw_only=True):
     """Free units: grant a plan's units, renew, top up or cancel a grant."""
 
     action: Literal["grant", "renew", "top_up", "cancel"]
@@ -190,7 +190,7 @@ class TimeBalance(ClientEvent, tag="time_balance"):
     units: CountPositive | None = None
 
 
-class Rule(Part):
+class Rule(Part, frozen=True, kw_only=True):
     """A rule of a low balance profile. ``rule`` is its id, unique inside the profile."""
 
     rule: Id
@@ -203,7 +203,7 @@ class Rule(Part):
     channels: Annotated[tuple[Channel, ...], Most(2)] = ("email",)
 
 
-class Profile(ConfigEvent, tag="profile"):
+class Profile(ConfigEvent, tag="profile", frozen=True, kw_only=True):
     """A low balance profile (semantics 4)."""
 
     KEY: ClassVar[tuple[str, ...]] = ("profile",)
@@ -218,7 +218,7 @@ class Profile(ConfigEvent, tag="profile"):
     rules: Annotated[tuple[Rule, ...], Most(RULES_MAX)] = ()
 
 
-class Template(ConfigEvent, tag="template"):
+class Template(ConfigEvent, tag="template", frozen=True, kw_only=True):
     """What clients share: a profile, a capacity, a low balance pair."""
 
     KEY: ClassVar[tuple[str, ...]] = ("template",)
@@ -229,7 +229,7 @@ class Template(ConfigEvent, tag="template"):
     low_balance: LowBalance | None = None
 
 
-class CustomerClass(ConfigEvent, tag="customer_class"):
+class CustomerClass(ConfigEvent, tag="customer_class", frozen=True, kw_only=True):
     """A class of clients and its default for transfers."""
 
     KEY: ClassVar[tuple[str, ...]] = ("customer_class",)
@@ -238,7 +238,7 @@ class CustomerClass(ConfigEvent, tag="customer_class"):
     transfers: YesNo | None = None
 
 
-class CreditCap(Part):
+class CreditCap(Part, frozen=True, kw_only=True):
     """The maximum possible temporary increase: an amount or a percentage of the limit, and days."""
 
     amount: MoneyUnsigned | None = None
@@ -246,7 +246,7 @@ class CreditCap(Part):
     days: Days | None = None
 
 
-class Reseller(ConfigEvent, tag="reseller"):
+class Reseller(ConfigEvent, tag="reseller", frozen=True, kw_only=True):
     """A reseller, who owns profiles and clients."""
 
     KEY: ClassVar[tuple[str, ...]] = ("reseller",)
@@ -256,7 +256,7 @@ class Reseller(ConfigEvent, tag="reseller"):
     max_temporary_credit: CreditCap | None = None
 
 
-class User(ConfigEvent, tag="user"):
+class User(ConfigEvent, tag="user", frozen=True, kw_only=True):
     """A person of the operator or a reseller: a manager or someone a rule names."""
 
     KEY: ClassVar[tuple[str, ...]] = ("user",)
@@ -271,14 +271,14 @@ UnitName = Literal[
 ]
 
 
-class Window(Part):
+class Window(Part, frozen=True, kw_only=True):
     """A window from first usage: ``seconds`` long, or until the end of the day, week or billing cycle."""
 
     seconds: DurationPositive | None = None
     until: Literal["day", "week", "cycle"] | None = None
 
 
-class Rollover(Part):
+class Rollover(Part, frozen=True, kw_only=True):
     """What of the units left is carried into the next period: at least min, at most max, for so many cycles."""
 
     min: Count = 0
@@ -286,14 +286,14 @@ class Rollover(Part):
     cycles: Count | None = None
 
 
-class PlanThreshold(Part):
+class PlanThreshold(Part, frozen=True, kw_only=True):
     """A level of utilisation that notifies."""
 
     percent: Percent
     channels: Annotated[tuple[Channel, ...], Most(2)] = ("email",)
 
 
-class TimeBalancePlan(ConfigEvent, tag="time_balance_plan"):
+class TimeBalancePlan(ConfigEvent, tag="time_balance_plan", frozen=True, kw_only=True):
     """A plan of free units (semantics 5)."""
 
     KEY: ClassVar[tuple[str, ...]] = ("plan",)
@@ -311,7 +311,7 @@ class TimeBalancePlan(ConfigEvent, tag="time_balance_plan"):
     late_grace_seconds: Duration = 3600
 
 
-class ExchangeRate(ConfigEvent, tag="exchange_rate"):
+class ExchangeRate(ConfigEvent, tag="exchange_rate", frozen=True, kw_only=True):
     """One unit of ``base`` is ``rate`` units of ``quote``. ``rate`` is kept as its shortest decimal string."""
 
     KEY: ClassVar[tuple[str, ...]] = ("base", "quote")
@@ -320,37 +320,37 @@ class ExchangeRate(ConfigEvent, tag="exchange_rate"):
     rate: Rate
 
 
-class ProfileDeleted(ConfigEvent, tag="profile_deleted"):
+class ProfileDeleted(ConfigEvent, tag="profile_deleted", frozen=True, kw_only=True):
     KEY: ClassVar[tuple[str, ...]] = ("profile",)
     profile: Id
 
 
-class TemplateDeleted(ConfigEvent, tag="template_deleted"):
+class TemplateDeleted(ConfigEvent, tag="template_deleted", frozen=True, kw_only=True):
     KEY: ClassVar[tuple[str, ...]] = ("template",)
     template: Id
 
 
-class CustomerClassDeleted(ConfigEvent, tag="customer_class_deleted"):
+class CustomerClassDeleted(ConfigEvent, tag="customer_class_deleted", frozen=True, kw_only=True):
     KEY: ClassVar[tuple[str, ...]] = ("customer_class",)
     customer_class: Id
 
 
-class ResellerDeleted(ConfigEvent, tag="reseller_deleted"):
+class ResellerDeleted(ConfigEvent, tag="reseller_deleted", frozen=True, kw_only=True):
     KEY: ClassVar[tuple[str, ...]] = ("reseller",)
     reseller: Id
 
 
-class UserDeleted(ConfigEvent, tag="user_deleted"):
+class UserDeleted(ConfigEvent, tag="user_deleted", frozen=True, kw_only=True):
     KEY: ClassVar[tuple[str, ...]] = ("user",)
     user: Id
 
 
-class TimeBalancePlanDeleted(ConfigEvent, tag="time_balance_plan_deleted"):
+class TimeBalancePlanDeleted(ConfigEvent, tag="time_balance_plan_deleted", frozen=True, kw_only=True):
     KEY: ClassVar[tuple[str, ...]] = ("plan",)
     plan: Id
 
 
-class ExchangeRateDeleted(ConfigEvent, tag="exchange_rate_deleted"):
+class ExchangeRateDeleted(ConfigEvent, tag="exchange_rate_deleted", frozen=True, kw_only=True):
     KEY: ClassVar[tuple[str, ...]] = ("base", "quote")
     base: Currency
     quote: Currency
@@ -362,7 +362,7 @@ class Tick(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="tick"):
     time: Time
 
 
-class TransferLeg(ClientEvent, tag="transfer_leg"):
+class TransferLeg(ClientEvent, tag="transfer_leg", frozen=True, kw_only=True):
     """Written by the engine: credit the receiver (``client``) or refuse. ``requested_at``: the request's log time."""
 
     transfer: EventName
@@ -373,7 +373,7 @@ class TransferLeg(ClientEvent, tag="transfer_leg"):
     requested_at: Time
 
 
-class TransferOutcome(ClientEvent, tag="transfer_outcome"):
+class TransferOutcome(ClientEvent, tag="transfer_outcome", frozen=True, kw_only=True):
     """Written by the engine: debit the sender (``client``), or release the hold and say why."""
 
     transfer: EventName
@@ -400,4 +400,4 @@ OfClient = (
 )
 AnyEvent = OfClient | Configuration | Deleted | EngineEvent | Tick
 
-EVENT_TYPES: tuple[type[AnyEvent], ...] = AnyEvent.__args__  # type: ignore[attr-defined]  # a union's members, in order
+EVENT_TYPES: tuple[type[AnyEvent], ...] = AnyEvent.__args__  # a union's members, in order

@@ -52,7 +52,7 @@ class Output(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_fiel
     """What every output has: its kind, first on the line."""
 
 
-class Change(Output, tag="change"):
+class Change(Output, tag="change", frozen=True):
     """A client's whole view after an event. ``available`` and ``capacity`` null: unlimited."""
 
     client: str
@@ -74,7 +74,7 @@ class Change(Output, tag="change"):
     percent: str | None = None
 
 
-class Notification(Output, tag="notification"):
+class Notification(Output, tag="notification", frozen=True):
     """One message to send over one channel. ``notification`` is its id: the same whenever it is decided again."""
 
     notification: str
@@ -99,7 +99,7 @@ class Notification(Output, tag="notification"):
     language: str | None = None
 
 
-class UsageRejected(Output, tag="usage_rejected"):
+class UsageRejected(Output, tag="usage_rejected", frozen=True):
     """The part of a delivered usage that no unit covered and a plan refuses, in the usage's own unit."""
 
     client: str
@@ -109,7 +109,7 @@ class UsageRejected(Output, tag="usage_rejected"):
     cause: Cause
 
 
-class UnitsExpired(Output, tag="units_expired"):
+class UnitsExpired(Output, tag="units_expired", frozen=True):
     """Units of a grant that are gone, in the plan's unit."""
 
     client: str
@@ -119,7 +119,7 @@ class UnitsExpired(Output, tag="units_expired"):
     reason: Literal["expired", "renewal", "cancelled", "refund_lost"]
 
 
-class CreditHistory(Output, tag="credit_history"):
+class CreditHistory(Output, tag="credit_history", frozen=True):
     """A change of permanent or temporary credit: when, who, from, to, why."""
 
     client: str
@@ -132,7 +132,7 @@ class CreditHistory(Output, tag="credit_history"):
     cause: Cause | None
 
 
-class Rejection(Output, tag="rejection"):
+class Rejection(Output, tag="rejection", frozen=True):
     """A refused event, whole: a JSON object as an object, anything else as a string."""
 
     reason: str
@@ -146,7 +146,7 @@ AnyOutput = Change | Notification | UsageRejected | UnitsExpired | CreditHistory
 DeliveryOutcome = Literal["sent", "failed", "bounced", "superseded"]
 
 
-class Delivery(Output, tag="delivery"):
+class Delivery(Output, tag="delivery", frozen=True):
     """What became of a notification: one record an outcome. ``failed`` is the dead letter, with the notification."""
 
     notification: str

@@ -151,7 +151,8 @@ def reader_of(hint: object) -> Read:
         return _array_reader(reader_of(get_args(array)[0]), most.items)
     if get_origin(member) is Literal:
         return _choice_reader(get_args(member))
-    assert isinstance(member, type) and issubclass(member, Part), member
+    assert isinstance(member, type)
+    assert issubclass(member, Part)
     return _object_reader(member)
 
 

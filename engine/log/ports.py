@@ -37,7 +37,7 @@ class Answer(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     message: str | None = None
 
 
-class Overloaded(Exception):
+class Overloaded(Exception):  # noqa: N818  # it names a state, like BlockingIOError
     """The queue is full: nothing of this submission was taken. Send it again after ``retry_after_seconds``."""
 
     retriable = True
@@ -47,7 +47,7 @@ class Overloaded(Exception):
         self.retry_after_seconds = retry_after_seconds
 
 
-class Unavailable(Exception):
+class Unavailable(Exception):  # noqa: N818
     """The engine takes nothing now (starting, stopping, or its disk failed); ``str`` says which and what to do."""
 
     retriable = True

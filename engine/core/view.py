@@ -1,0 +1,56 @@
+"""A client's whole view, as ``change`` carries it and the API shows it."""
+
+from engine.core.outcome import ChangeNote
+from engine.core.records import Balance
+from engine.core.state import State
+from engine.core.time_balance import views_of
+from schemas.money import format_money, format_percent
+from schemas.outputs import Change, Credit
+from schemas.times import format_time
+
+
+def view(state: State, balance: Balance, note: ChangeNote) -> Change:
+    """The change of a client's latest version."""
+    permanent, valid_until = balance.permanent, balance.valid_until
+    available = balance.available
+    conversion = note.conversion
+    change = Change(
+        client=balance.client,
+        version=balance.version,
+        at=format_time(note.at),
+        cause=note.cause,
+        currency=balance.currency,
+        model="postpaid" if balance.postpaid else "prepaid",
+        live=format_money(balance.live),
+        credit=Credit(
+            None if permanent is None else format_money(permanent),
+            format_money(balance.temporary),
+            None if valid_until is None else format_time(valid_until),
+        ),
+        available=None if available is None else format_money(available),
+        status="active" if available is None or available > 0 else "exhausted",
+        capacity=balance.capacity,
+        unallocated=format_money(balance.unallocated),
+        time_balances=views_of(state, balance.client) if balance.metered else [],
+        rate=None if conversion is None else conversion.rate,
+        rate_base=None if conversion is None else conversion.base,
+        rate_quote=None if conversion is None else conversion.quote,
+        percent=None if note.percent is None else format_percent(note.percent),
+    )
+    return change
+
+
+def shown(state: State, balance: Balance) -> tuple[object, ...]:
+    """What a client's view shows beside version, time and cause: compared to see whether something altered it."""
+    units = views_of(state, balance.client) if balance.metered else None
+    return (
+        balance.currency,
+        balance.postpaid,
+        balance.live,
+        balance.permanent,
+        balance.temporary,
+        balance.valid_until,
+        balance.capacity,
+        balance.unallocated,
+        units,
+    )
