@@ -263,7 +263,7 @@ Language = Annotated[
 Phone = Annotated[
     str,
     Kind(
-        _pattern(r"\+?[0-9][0-9 ()./-]{1,30}[0-9]", "a phone number such as +380441234567"),
+        _pattern(r"\+?[0-9][0-9 ()./-]{0,31}", "a phone number such as +380441234567"),
         {"type": "string", "maxLength": 33},
     ),
 ]
