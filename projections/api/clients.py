@@ -1,0 +1,59 @@
+"""``GET /v1/clients/…``: a client's view, and why it was or was not notified."""
+
+from urllib.parse import unquote_to_bytes
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from engine.log.ports import Unavailable
+from projections.api.problems import ProblemError, json_response
+from projections.api.service import NoQuery, Service, query_of
+from schemas.fields import is_visible
+
+
+class WhyQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``rule``: one rule of the client's profile; absent: all of them."""
+
+    rule: str | None = None
+
+
+async def get_client(service: Service, request: Request) -> Response:
+    """The client's current view."""
+    query_of(request, NoQuery)
+    client = _client_of(request)
+    try:
+        view = await service.views.client(client)
+    except Unavailable as error:
+        raise service.unavailable(error) from None
+    if view is None:
+        raise _unknown()
+    return Response(view, media_type="application/json")
+
+
+async def get_why(service: Service, request: Request) -> Response:
+    """The answer to "why" for a client."""
+    rule = query_of(request, WhyQuery).rule
+    client = _client_of(request)
+    try:
+        why = await service.views.why(client, rule)
+    except Unavailable as error:
+        raise service.unavailable(error) from None
+    if why is None:
+        raise _unknown() if rule is None else ProblemError(404, "not_found", "no such client, or no such rule of it")
+    return json_response(why)
+
+
+def _client_of(request: Request) -> str:
+    """The id in the path, which is matched percent-encoded so that an id may hold a slash."""
+    try:
+        client = unquote_to_bytes(request.path_params["client"]).decode()
+    except UnicodeDecodeError:
+        raise _unknown() from None
+    if not is_visible(client):
+        raise _unknown()
+    return client
+
+
+def _unknown() -> ProblemError:
+    return ProblemError(404, "not_found", "no such client")

@@ -1,0 +1,109 @@
+"""OpenAPI 3.1, made from the route table; ``python -m projections.api.openapi`` writes the file beside this module.
+
+The file is what clients are generated from; a test holds it to the table.
+"""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from projections.api.problems import PROBLEM_MEDIA, Problem, phrase_of
+from projections.api.routes import OPERATIONS, Operation
+
+DOCUMENT_PATH: Final = Path(__file__).with_name("openapi.json")
+VERSION: Final = "1"
+
+_REF: Final = "#/components/schemas/{name}"
+
+Json = dict[str, Any]  # OpenAPI is arbitrary JSON
+
+
+@lru_cache(maxsize=1)
+def document() -> bytes:
+    """The document as JSON, indented, with a line feed at its end."""
+    types = _types()
+    schemas, components = msgspec.json.schema_components(types, ref_template=_REF)
+    by_type = dict(zip(map(repr, types), schemas, strict=True))
+    paths: dict[str, Json] = {}
+    for operation in OPERATIONS:
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, by_type)
+    whole = {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Plimsoll",
+            "version": VERSION,
+            "description": "Events in, views of clients out, and notifications for consumers in other processes.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "paths": paths,
+        "components": {
+            "schemas": components,
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+    return msgspec.json.format(msgspec.json.encode(whole), indent=2) + b"\n"
+
+
+def _types() -> list[object]:
+    found: list[object] = [Problem]
+    for operation in OPERATIONS:
+        found += operation.bodies.values()
+        for answered in operation.answers.values():
+            found += answered.body
+    return found
+
+
+def _operation(operation: Operation, by_type: dict[str, Json]) -> Json:
+    described: Json = {"operationId": operation.name, "summary": operation.summary}
+    parameters = [*_path_parameters(operation.path), *_query_parameters(operation.query)]
+    if parameters:
+        described["parameters"] = parameters
+    if operation.bodies:
+        content = {media: {"schema": by_type[repr(body)]} for media, body in operation.bodies.items()}
+        described["requestBody"] = {"required": True, "content": content}
+    described["responses"] = _responses(operation, by_type)
+    if operation.scope is not None:
+        described["security"] = [{"key": []}]
+        described["x-plimsoll-scope"] = operation.scope
+    return described
+
+
+def _path_parameters(path: str) -> list[Json]:
+    names = [part[1:-1] for part in path.split("/") if part.startswith("{")]
+    return [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names]
+
+
+def _query_parameters(query: type[msgspec.Struct]) -> list[Json]:
+    (schema,), components = msgspec.json.schema_components([query], ref_template="{name}")
+    properties = components[schema["$ref"]]["properties"]
+    return [
+        {"name": name, "in": "query", "required": False, "schema": _without_null(parameter)}
+        for name, parameter in properties.items()
+    ]
+
+
+def _without_null(schema: Json) -> Json:
+    """A parameter is absent or has a value; null cannot be written in a query."""
+    kinds = [kind for kind in schema.get("anyOf", []) if kind != {"type": "null"}]
+    return kinds[0] if len(kinds) == 1 else schema
+
+
+def _responses(operation: Operation, by_type: dict[str, Json]) -> Json:
+    responses: Json = {}
+    for status, answered in operation.answers.items():
+        responses[str(status)] = {"description": answered.meaning}
+        if answered.body:
+            schemas = [by_type[repr(body)] for body in answered.body]
+            schema = schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
+            responses[str(status)]["content"] = {answered.media: {"schema": schema}}
+    by_key = (401, 403) if operation.scope is not None else ()
+    for status in sorted({*operation.problems, *by_key, 500}):
+        content = {PROBLEM_MEDIA: {"schema": by_type[repr(Problem)]}}
+        responses[str(status)] = {"description": phrase_of(status), "content": content}
+    return responses
+
+
+if __name__ == "__main__":
+    DOCUMENT_PATH.write_bytes(document())

@@ -1,0 +1,207 @@
+"""The one route table: what is served, who may ask, what goes in and what comes out. OpenAPI is made from it too."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, Literal
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from engine.log.ports import Answer
+from projections.api import clients, cloudevents, events, health, notifications
+from projections.api.intake import JSON, NDJSON
+from projections.api.options import Scope
+from projections.api.service import NoQuery, Service
+from schemas.answers import Why
+from schemas.outputs import Change
+
+Handler = Callable[[Service, Request], Awaitable[Response]]
+
+TEXT: Final = "text/plain"
+
+
+class Event(msgspec.Struct, frozen=True):
+    """An event of the contract; its other fields follow from its type. Unknown fields are refused."""
+
+    type: str
+    id: str
+    source: str
+    time: str
+
+
+class CloudEvent(msgspec.Struct, frozen=True):
+    """A CloudEvent 1.0 in structured mode. ``data`` is the event; where it lacks type, id, source, time or client,
+    the attributes type, id, source, time and subject fill it.
+    """
+
+    specversion: Literal["1.0"]
+    id: str
+    source: str
+    type: str
+    time: str | None = None
+    subject: str | None = None
+    data: Event | None = None
+
+
+class Answered(msgspec.Struct, frozen=True):
+    """One way an operation answers: what it means, and the type of its body (none: no body; several: one of them)."""
+
+    meaning: str
+    body: tuple[object, ...] = ()
+    media: str = JSON
+
+
+class Operation(msgspec.Struct, frozen=True):
+    """One method on one path. ``problems``: the statuses that it can answer with problem details, besides 500."""
+
+    method: Literal["GET", "POST"]
+    path: str
+    name: str
+    scope: Scope | None
+    summary: str
+    handler: Handler
+    answers: Mapping[int, Answered]
+    problems: tuple[int, ...] = ()
+    query: type[msgspec.Struct] = NoQuery
+    bodies: Mapping[str, object] = {}
+
+
+async def get_openapi(service: Service, request: Request) -> Response:
+    """The description of this API, made from the table below."""
+    from projections.api.openapi import document  # reads this table
+
+    return Response(document(), media_type=JSON)
+
+
+_BODY: Final = (400, 408, 413, 415, 503)
+
+OPERATIONS: Final = (
+    Operation(
+        "POST",
+        "/v1/events",
+        "post_events",
+        "ingest",
+        "Submit events: one, an array, NDJSON, or CloudEvents; answered once they are durable",
+        events.post_events,
+        {
+            200: Answered(
+                "A single event was accepted or is a duplicate; or a batch was answered item by item",
+                (Answer, events.Answers, events.RefusedAnswers),
+            )
+        },
+        (*_BODY, 422, 429),
+        events.EventsQuery,
+        {
+            JSON: Event | list[Event],
+            NDJSON: str,
+            cloudevents.STRUCTURED: CloudEvent,
+            cloudevents.BATCH: list[CloudEvent],
+        },
+    ),
+    Operation(
+        "GET",
+        "/v1/clients/{client}",
+        "get_client",
+        "read",
+        "The client's current view",
+        clients.get_client,
+        {200: Answered("The view, as the last change said it", (Change,))},
+        (400, 404, 503),
+    ),
+    Operation(
+        "GET",
+        "/v1/clients/{client}/why",
+        "get_why",
+        "read",
+        "Why the client was or was not notified",
+        clients.get_why,
+        {200: Answered("Rule by rule, in numbers and in a sentence", (Why,))},
+        (400, 404, 503),
+        clients.WhyQuery,
+    ),
+    Operation(
+        "GET",
+        "/v1/log/notifications",
+        "get_notifications",
+        "operate",
+        "Read the notifications, or wait for new ones",
+        notifications.get_notifications,
+        {200: Answered("Records from the offset on, none where there are none yet", (notifications.Notifications,))},
+        (400, 422, 429, 503),
+        notifications.NotificationsQuery,
+    ),
+    Operation(
+        "GET",
+        "/v1/consumers/{consumer}/positions",
+        "get_positions",
+        "operate",
+        "Where a consumer of notifications stands",
+        notifications.get_positions,
+        {
+            200: Answered(
+                "Per partition the next offset; an absent partition stands at the start", (notifications.Positions,)
+            )
+        },
+        (400, 422, 503),
+    ),
+    Operation(
+        "POST",
+        "/v1/consumers/{consumer}/settled",
+        "post_settled",
+        "operate",
+        "Which notifications the consumer has a delivery for",
+        notifications.post_settled,
+        {200: Answered("Those of the given ids that are settled", (notifications.Settled,))},
+        (*_BODY, 422),
+        bodies={JSON: notifications.Asked},
+    ),
+    Operation(
+        "POST",
+        "/v1/consumers/{consumer}/commit",
+        "post_commit",
+        "operate",
+        "Record deliveries and move positions forward, in one durable step",
+        notifications.post_commit,
+        {204: Answered("Both are durable")},
+        (*_BODY, 422),
+        bodies={JSON: notifications.Commit},
+    ),
+    Operation(
+        "GET",
+        "/healthz",
+        "get_health",
+        None,
+        "Whether the process answers",
+        health.get_health,
+        {200: Answered("It does", (health.Health,))},
+        (400,),
+    ),
+    Operation(
+        "GET",
+        "/readyz",
+        "get_readiness",
+        None,
+        "Whether work is taken",
+        health.get_readiness,
+        {200: Answered("It is", (health.Readiness,))},
+        (400, 503),
+    ),
+    Operation(
+        "GET",
+        "/metrics",
+        "get_metrics",
+        "read",
+        "Metrics for Prometheus; needs a key only where the configuration says so",
+        health.get_metrics,
+        {200: Answered("The metrics in text format", (str,), TEXT)},
+    ),
+    Operation(
+        "GET",
+        "/openapi.json",
+        "get_openapi",
+        None,
+        "This description",
+        get_openapi,
+        {200: Answered("OpenAPI 3.1", (dict[str, Any],))},
+    ),
+)

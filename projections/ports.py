@@ -1,0 +1,21 @@
+"""What the edges ask of the rest of the product to answer a reader: the views of clients, and whether it is ready."""
+
+from typing import Protocol
+
+from schemas.answers import Why
+
+
+class Views(Protocol):
+    """Committed state as a reader sees it; never waits for what is in flight."""
+
+    async def client(self, client: str) -> bytes | None:
+        """The client's current view as the JSON of ``schemas.outputs.Change``; None for an unknown client."""
+        ...
+
+    async def why(self, client: str, rule: str | None) -> Why | None:
+        """Why the client was or was not notified, for one rule or for all; None where client or rule is unknown."""
+        ...
+
+    def ready(self) -> tuple[bool, str]:
+        """Whether work is taken now, and a sentence that says what is missing or that nothing is."""
+        ...

@@ -1,0 +1,1 @@
+"""Hand-written fakes of the ports, for every test that needs one."""

@@ -1,0 +1,30 @@
+"""Views in memory: what a test puts in is what a reader gets."""
+
+import msgspec
+
+from schemas.answers import Why
+
+
+class FakeViews:
+    """``changes`` and ``whys`` by client id; ``readiness`` is what ``ready`` answers; ``failure`` is raised if set."""
+
+    def __init__(self) -> None:
+        self.changes: dict[str, bytes] = {}
+        self.whys: dict[str, Why] = {}
+        self.readiness = (True, "all partitions are open")
+        self.failure: Exception | None = None
+
+    async def client(self, client: str) -> bytes | None:
+        if self.failure is not None:
+            raise self.failure
+        return self.changes.get(client)
+
+    async def why(self, client: str, rule: str | None) -> Why | None:
+        why = self.whys.get(client)
+        if why is None or rule is None:
+            return why
+        rules = [found for found in why.rules if found.rule == rule]
+        return msgspec.structs.replace(why, rules=rules) if rules else None
+
+    def ready(self) -> tuple[bool, str]:
+        return self.readiness
