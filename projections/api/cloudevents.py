@@ -24,7 +24,7 @@ _CLIENT_TYPES: Final = frozenset(tag_of(cls) for cls in EVENT_TYPES if issubclas
 
 
 class Envelope(msgspec.Struct, frozen=True):
-    """The attributes of a CloudEvent that are used, as on the wire in structured mode."""
+    """The attributes of a CloudEvent that are used, as on the wire in structured mode; empty ``data``: absent."""
 
     specversion: str
     id: str
@@ -33,7 +33,7 @@ class Envelope(msgspec.Struct, frozen=True):
     time: str | None = None
     subject: str | None = None
     datacontenttype: str | None = None
-    data: msgspec.Raw | None = None
+    data: msgspec.Raw = msgspec.Raw()
     data_base64: str | None = None
 
 
@@ -49,9 +49,10 @@ def from_envelope(raw: bytes) -> bytes | Refusal:
         envelope = _decode_envelope(raw)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         return _refused(f"expected a CloudEvent in structured mode, found another: {str(error)[:120]}")
+    data = bytes(envelope.data)
     if envelope.data_base64 is None:
-        return _filled(envelope, b"{}" if envelope.data is None else bytes(envelope.data))
-    if envelope.data is not None:
+        return _filled(envelope, data or b"{}")
+    if data:
         return _refused("expected data or data_base64, found both")
     try:
         return _filled(envelope, base64.b64decode(envelope.data_base64, validate=True))
