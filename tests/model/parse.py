@@ -191,9 +191,8 @@ def _transfer(reader: Reader, _time: int) -> Transfer:
 
 def _time_balance(reader: Reader, _time: int) -> TimeBalance:
     action = reader.choice("action", ("grant", "renew", "top_up", "cancel"))
-    plan = reader.key("plan") if action in ("grant", "renew") else reader.reference("plan")
-    if reader.raw("action") is None:
-        plan = None
+    names_plan = reader.raw("action") in ("grant", "renew")
+    plan = reader.key("plan") if names_plan else reader.reference("plan")
     return TimeBalance(action, plan, reader.key("grant"), reader.whole("units"))
 
 

@@ -27,10 +27,10 @@ class Script:
             event["at"] = full(str(fields["at"]))
         return self.raw(json.dumps(event).encode())
 
-    def client(self, client: str = "c", time: str = "01T00:00", **fields: object) -> Script:
+    def client(self, client: str = "c", time: str = "01T00:00", **fields: Any) -> Script:
         return self.add("client", time, client=client, **{"currency": "EUR", **fields})
 
-    def on(self, kind: str, time: str, /, client: str = "c", **fields: object) -> Script:
+    def on(self, kind: str, time: str, /, client: str = "c", **fields: Any) -> Script:
         """An event of a client."""
         return self.add(kind, time, client=client, **fields)
 

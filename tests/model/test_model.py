@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -158,7 +159,7 @@ def test_prepaid_warnings_at_or_below_and_percent_inert() -> None:
 
 
 def test_a_warning_without_address_stays_unfired() -> None:
-    settings = {"model": "postpaid", "warning_thresholds": ["5"], "warning_channels": ["sms", "email"]}
+    settings: Fields = {"model": "postpaid", "warning_thresholds": ["5"], "warning_channels": ["sms", "email"]}
     script = Script().client(**settings).on("charge", "01T01:00", amount="5")
     script.client(time="01T02:00", phone="+1", **MAIL, **settings)
     assert [pick(one, "channel", "to", "episode") for one in script.only("notification")] == [
@@ -194,14 +195,15 @@ def test_conversion_is_direct_else_one_over_the_opposite() -> None:
 
 # Capacity
 
-TEMPLATE = {"template": "t", "capacity": 3, "low_balance": {"threshold": "5", "capacity": 1}}
+LOW: Fields = {"threshold": "5", "capacity": 1}
+TEMPLATE: Fields = {"template": "t", "capacity": 3, "low_balance": LOW}
 
 
 @pytest.mark.parametrize("source", ["client", "template"])
 @pytest.mark.parametrize(("spent", "capacity"), [("252.89", 3), ("252.899999", 3), ("252.90", 1), ("252.900001", 1)])
 def test_capacity_drops_at_the_threshold(source: str, spent: str, capacity: int) -> None:
     script = Script().add("template", "01T00:00", **TEMPLATE)
-    own = {"capacity": 3, "low_balance": {"threshold": "5", "capacity": 1}}
+    own: Fields = {"capacity": 3, "low_balance": LOW}
     script.client(**(own if source == "client" else {"template": "t"}))
     script.on("payment", "01T01:00", amount="157.90").on("credit_limit", "01T02:00", limit="100")
     assert script.on("charge", "01T03:00", amount=spent).last()["capacity"] == capacity
@@ -210,12 +212,12 @@ def test_capacity_drops_at_the_threshold(source: str, spent: str, capacity: int)
 @pytest.mark.parametrize(
     ("own", "template", "available", "capacity"),
     [
-        ({"low_balance": {"threshold": "5"}}, {"capacity": 3, "low_balance": {"threshold": "15", "capacity": 1}}, "12", 3),
-        ({"capacity": 3}, {"low_balance": {"threshold": "5", "capacity": 1}}, "5", 1),
+        ({"low_balance": {"threshold": "5"}}, {"capacity": 3, "low_balance": {**LOW, "threshold": "15"}}, "12", 3),
+        ({"capacity": 3}, {"low_balance": LOW}, "5", 1),
         ({"capacity": 3}, {"low_balance": {"threshold": "5"}}, "5", 3),
-        ({"capacity": 0}, {"capacity": 3, "low_balance": {"threshold": "5", "capacity": 1}}, "5", 0),
-        ({}, {"low_balance": {"threshold": "5", "capacity": 1}}, "5", 1),
-        ({}, {"low_balance": {"threshold": "5", "capacity": 1}}, "5.000001", None),
+        ({"capacity": 0}, {"capacity": 3, "low_balance": LOW}, "5", 0),
+        ({}, {"low_balance": LOW}, "5", 1),
+        ({}, {"low_balance": LOW}, "5.000001", None),
     ],
 )  # fmt: skip
 def test_capacity_merges_field_by_field(own: Fields, template: Fields, available: str, capacity: int | None) -> None:
@@ -235,7 +237,7 @@ def test_a_template_changes_only_the_clients_whose_view_it_alters() -> None:
 # Transfers
 
 
-def transfer_script(**sender: object) -> Script:
+def transfer_script(**sender: Any) -> Script:
     script = Script().add("customer_class", "01T00:00", customer_class="k", transfers="yes")
     script.client("a", **sender).client("b").client("d", currency="USD")
     return script.on("payment", "01T01:00", client="a", amount="10")

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from .script import Fields, Script
 
 CLIENT_RULE: Fields = {"rule": "low", "audience": "client", "threshold": "5", "notify": True}
 
 
-def profile(script: Script, time: str = "01T00:00", **fields: object) -> Script:
+def profile(script: Script, time: str = "01T00:00", **fields: Any) -> Script:
     return script.add("profile", time, **{"profile": "p", "rules": [CLIENT_RULE], **fields})
 
 
-def started(live: str = "10", settings: Fields | None = None, **fields: object) -> Script:
+def started(live: str = "10", settings: Fields | None = None, **fields: Any) -> Script:
     """A client with a profile and live money from 01T09:00."""
     script = profile(Script(), **fields).client(**{"profile": "p", "billing_email": "c@x", **(settings or {})})
     return script.on("payment", "01T09:00", amount=live)
