@@ -1,4 +1,4 @@
-"""The notation of the scenario files: text to lines of events and to expected outputs (README.md explains it).
+"""The notation of the scenario files: text to lines of events and expected outputs (README.md explains it).
 
 Purpose: a billing person reads and writes the files; nothing here knows a rule of the engine.
 Errors: `NotationError` names the file and the line.
@@ -61,7 +61,7 @@ class NotationError(Exception):
 
 @dataclass(frozen=True)
 class Expected:
-    """One expected output: its kind, the fields it must have, texts it must contain, fields it must not have."""
+    """One expected output: its kind, fields it must have, texts they must contain, fields it must not have."""
 
     where: str
     text: str
@@ -94,7 +94,7 @@ class Scenario:
 
 
 def instant(text: str) -> str:
-    """RFC 3339 in UTC for `d<day> <hh:mm[:ss[.ffffff]]>`, counted from 2026-01-01; any other text unchanged."""
+    """RFC 3339 in UTC for `d<day> <hh:mm[:ss[.ffffff]]>`, from 2026-01-01 on; any other text unchanged."""
     match = _DAY.fullmatch(text)
     if match is None:
         return text
@@ -320,7 +320,7 @@ def _unlike(expected: Json, got: Json, path: str) -> str | None:
 
 
 def _unlike_objects(expected: list[Json], got: list[Json], path: str) -> str | None:
-    """Objects in a list match in any order, each once: the order of a client's grants is a view's own affair."""
+    """Objects in a list match in any order, each once: the order of a client's grants is free."""
     rest = list(got)
     for want in expected:
         for have in rest:

@@ -64,14 +64,12 @@ def _problem(scenario: Scenario, expected: Sequence[Expected], got: Sequence[Out
 
 
 def _cases() -> list[object]:
-    return [
-        pytest.param(name, scenario, id=f"{name}-{scenario.id}") for name in REPLAYS for scenario in SCENARIOS
-    ]
+    return [pytest.param(name, scenario, id=f"{name}-{scenario.id}") for name in REPLAYS for scenario in SCENARIOS]
 
 
 @pytest.mark.parametrize(("name", "scenario"), _cases())
 def test_scenario(name: str, scenario: Scenario) -> None:
-    """The lines of the first step alone, of the first two, ...: each output belongs to the step that brings it."""
+    """The lines of the first step, of the first two, ...: an output belongs to the step that brings it."""
     lines: list[bytes] = []
     expected: list[Expected] = []
     steps = scenario.steps if not scenario.final else scenario.steps[-1:]
