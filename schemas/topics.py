@@ -1,5 +1,6 @@
 """Topic names, their policies, and the partitioner (architecture, "The log")."""
 
+import struct
 from enum import Enum
 from typing import Final
 
@@ -19,25 +20,23 @@ PARTITIONS_DEFAULT: Final = 12
 
 
 def murmur2(key: bytes) -> int:
-    """Kafka's murmur2 of a key as a signed-less 32-bit integer (org.apache.kafka.common.utils.Utils.murmur2)."""
+    """Kafka's murmur2 of a key as an unsigned 32-bit integer (org.apache.kafka.common.utils.Utils.murmur2)."""
     length = len(key)
     mask = 0xFFFFFFFF
     m = 0x5BD1E995
     h = (0x9747B28C ^ length) & mask
     whole = length & ~3
-    for at in range(0, whole, 4):
-        k = int.from_bytes(key[at : at + 4], "little")
+    for k in _words(key, length >> 2):
         k = (k * m) & mask
-        k ^= k >> 24
-        k = (k * m) & mask
-        h = ((h * m) & mask) ^ k
-    tail = key[whole:]
-    if tail:
-        h ^= int.from_bytes(tail, "little")
-        h = (h * m) & mask
-    h ^= h >> 13
-    h = (h * m) & mask
+        h = ((h * m) ^ ((k ^ (k >> 24)) * m)) & mask
+    if whole != length:
+        h = ((h ^ int.from_bytes(key[whole:], "little")) * m) & mask
+    h = ((h ^ (h >> 13)) * m) & mask
     return h ^ (h >> 15)
+
+
+def _words(key: bytes, count: int) -> tuple[int, ...]:
+    return struct.unpack_from(f"<{count}I", key)
 
 
 def partition_of(client: str, partitions: int) -> int:

@@ -6,7 +6,7 @@ a loader and the ports an index on disk. The core never knows which.
 
 from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from engine.core.configuration import Config
 from engine.core.records import Account, Balance, Grants, Ledger
@@ -200,6 +200,6 @@ class State:
         self.seen: Seen = seen or MemorySeen()
 
     @property
-    def tables(self) -> tuple[Table[Balance], Table[Account], Table[Ledger], Table[Grants]]:
+    def tables(self) -> tuple[Table[Any], ...]:  # each holds its own kind of record
         """The tables by client, in the order in which a commit writes them."""
         return self.balances, self.accounts, self.ledgers, self.grants

@@ -1,0 +1,48 @@
+"""Records of the embedded log, kept a commit's worth at a time: one stored value for each topic and partition.
+
+Key: partition (2 bytes), topic (1 byte), offset of the first record (8 bytes), all big-endian, so that a scan reads a
+partition's topic in order. Value: msgpack ``[[key, at, value, mark], ...]``.
+"""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+
+from schemas.topics import Topic
+
+TOPIC_NUMBERS: Final = {topic: number for number, topic in enumerate(Topic)}
+"""Written into keys: append new topics, never re-order."""
+
+
+class Entry(NamedTuple):
+    """One record: key, log time in microseconds, bytes, and whether the engine itself wrote it."""
+
+    key: str
+    at: int
+    value: bytes
+    mark: bool = False
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(list[Entry]).decode
+
+
+def chunk_key(partition: int, topic: Topic, offset: int) -> bytes:
+    """Where the chunk that starts at ``offset`` is kept."""
+    return partition.to_bytes(2, "big") + bytes((TOPIC_NUMBERS[topic],)) + offset.to_bytes(8, "big")
+
+
+def offset_of(key: bytes) -> int:
+    """The first offset of the chunk under that key."""
+    return int.from_bytes(key[3:], "big")
+
+
+def encode_chunk(entries: Sequence[Entry]) -> bytes:
+    """The stored value of a chunk."""
+    return _encode(entries)
+
+
+def decode_chunk(value: bytes) -> list[Entry]:
+    """The records of a chunk, in order."""
+    return _decode(value)

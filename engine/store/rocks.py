@@ -1,0 +1,183 @@
+"""RocksDB through rocksdict, raw mode. The options and why they are what they are (``../shared`` measurements in
+``benchmarks/README.md``)."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from rocksdict import (
+    BlockBasedOptions,
+    Cache,
+    ColumnFamily,
+    DBCompressionType,
+    DBRecoveryMode,
+    Options,
+    Rdict,
+    ReadOptions,
+    WriteBatch,
+)
+
+from engine.store.ports import LOG, STATE, Batch, StoreError
+
+_MEMTABLE_BYTES: Final = 4 * 1024 * 1024  # a larger skip list misses the processor's cache at every key
+_MEMTABLES_MAX: Final = 4
+_BLOOM_BITS: Final = 10
+_LOG_MEMTABLE_BYTES: Final = 16 * 1024 * 1024  # its values are whole record batches: few keys, much data
+_WAL_BYTES_MAX: Final = 256 * 1024 * 1024
+_OPEN_FILES_MAX: Final = 512
+_INFO_LOGS_MAX: Final = 3
+
+
+class RocksBatch:
+    """A WriteBatch; ``put`` and ``delete`` are its own bound methods, for speed."""
+
+    def __init__(self, handles: dict[str, ColumnFamily]) -> None:
+        self._handles = handles
+        self.raw = WriteBatch(raw_mode=True)
+        self.put = self.raw.put
+        self.delete = self.raw.delete
+        self.delete_range = self.raw.delete_range
+
+    def use(self, family: str) -> None:
+        self.raw.set_default_column_family(self._handles[family])
+
+
+class RocksStore:
+    """One RocksDB. Families are column families; one write-ahead log covers them all, so a batch is atomic."""
+
+    def __init__(self, path: Path, *, cache_bytes: int = 64 * 1024 * 1024) -> None:
+        """Opens or creates. Raises StoreError with a sentence that says what to do."""
+        self._path = path
+        self._cache = Cache(cache_bytes)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            existing = [name for name in Rdict.list_cf(str(path)) if name != "default"] if _exists(path) else []
+            names = sorted({*existing, STATE, LOG})
+            self._db = Rdict(str(path), self._database_options(), {name: self._family_options(name) for name in names})
+        except OSError as error:
+            raise StoreError(_sentence(path, f"{error.strerror or error}")) from error
+        except Exception as error:  # rocksdict raises bare Exception with RocksDB's own status text
+            raise StoreError(_sentence(path, str(error))) from error
+        self._families: dict[str, Rdict] = {}
+        self._handles: dict[str, ColumnFamily] = {}
+        for name in names:
+            self._attach(name)
+
+    def _attach(self, family: str) -> None:
+        self._families[family] = self._db.get_column_family(family)
+        self._handles[family] = self._db.get_column_family_handle(family)
+
+    def _database_options(self) -> Options:
+        options = Options(raw_mode=True)
+        options.create_if_missing(True)
+        options.create_missing_column_families(True)
+        options.set_max_total_wal_size(_WAL_BYTES_MAX)
+        options.set_max_open_files(_OPEN_FILES_MAX)
+        options.set_keep_log_file_num(_INFO_LOGS_MAX)
+        # A torn tail of the log is what kill -9 or a power cut leaves; anything before it that is corrupt is reported.
+        options.set_wal_recovery_mode(DBRecoveryMode.tolerate_corrupted_tail_records())
+        options.set_max_background_jobs(2)
+        return options
+
+    def _family_options(self, family: str) -> Options:
+        options = Options(raw_mode=True)
+        table = BlockBasedOptions()
+        table.set_block_cache(self._cache)
+        table.set_cache_index_and_filter_blocks(True)  # else they grow with the data, outside of the cache's bound
+        table.set_pin_l0_filter_and_index_blocks_in_cache(True)
+        options.set_max_write_buffer_number(_MEMTABLES_MAX)
+        options.set_level_compaction_dynamic_level_bytes(True)
+        if family == LOG:
+            options.set_write_buffer_size(_LOG_MEMTABLE_BYTES)
+            options.set_compression_type(DBCompressionType.lz4())
+            table.set_block_size(32 * 1024)
+        else:
+            options.set_write_buffer_size(_MEMTABLE_BYTES)
+            options.set_compression_type(DBCompressionType.none() if family != STATE else DBCompressionType.lz4())
+            table.set_bloom_filter(_BLOOM_BITS, False)
+        options.set_block_based_table_factory(table)
+        return options
+
+    def get(self, family: str, key: bytes) -> bytes | None:
+        value: bytes | None = self._families[family].get(key)
+        return value
+
+    def reader(self, family: str) -> Callable[[bytes], bytes | None]:
+        return self._families[family].get
+
+    def scan(self, family: str, begin: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+        read = ReadOptions()
+        read.set_iterate_upper_bound(end)
+        cursor = self._families[family].iter(read)
+        cursor.seek(begin)
+        while cursor.valid():
+            yield cursor.key(), cursor.value()
+            cursor.next()
+
+    def last_before(self, family: str, begin: bytes, end: bytes) -> tuple[bytes, bytes] | None:
+        cursor = self._families[family].iter(ReadOptions())
+        cursor.seek_for_prev(end)
+        if not cursor.valid() or cursor.key() < begin:
+            return None
+        return cursor.key(), cursor.value()
+
+    def families(self) -> list[str]:
+        return sorted(self._families)
+
+    def add_family(self, family: str) -> None:
+        if family not in self._families:
+            self._db.create_column_family(family, self._family_options(family))
+            self._attach(family)
+
+    def drop_family(self, family: str) -> None:
+        del self._families[family], self._handles[family]
+        self._db.drop_column_family(family)
+
+    def batch(self) -> RocksBatch:
+        return RocksBatch(self._handles)
+
+    def write(self, batch: Batch) -> None:
+        assert isinstance(batch, RocksBatch)
+        try:
+            self._db.write(batch.raw)
+        except Exception as error:
+            raise StoreError(_sentence(self._path, str(error))) from error
+
+    def sync(self) -> None:
+        try:
+            self._db.flush_wal(True)
+        except Exception as error:
+            raise StoreError(_sentence(self._path, str(error))) from error
+
+    def close(self) -> None:
+        with suppress(Exception):  # a store whose disk failed cannot be flushed; its log is what counts
+            self._db.flush_wal(True)
+        self._families.clear()
+        self._handles.clear()
+        self._db.close()
+
+    def bytes_on_disk(self) -> int:
+        """What the folder takes, all files."""
+        return sum(entry.stat().st_size for entry in os.scandir(self._path) if entry.is_file(follow_symlinks=False))
+
+
+def _exists(path: Path) -> bool:
+    return (path / "CURRENT").exists()
+
+
+def _sentence(path: Path, found: str) -> str:
+    text = found.lower()
+    if "lock" in text and ("hold" in text or "unavailable" in text or "while lock" in text):
+        return f"the data folder {path} is in use by another process: stop it, or choose another folder with --data"
+    if "no space" in text:
+        return f"the disk of the data folder {path} is full: free some space and start again, nothing written is lost"
+    if "read-only" in text or "permission denied" in text:
+        return f"the data folder {path} cannot be written: make it writable, or choose another folder with --data"
+    if "corruption" in text:
+        return (
+            f"the data folder {path} is damaged ({found[:160]}): restore it from a backup, or move it away and start "
+            "with an empty one"
+        )
+    return f"the data folder {path} cannot be used: {found[:200]}"
