@@ -15,6 +15,9 @@ from projections.api.routes import OPERATIONS, Operation
 DOCUMENT_PATH: Final = Path(__file__).with_name("openapi.json")
 VERSION: Final = "1"
 
+_EVERYWHERE: Final = (400, 500, 503)
+"""A query or a host that does not fit, a failure of ours, and too much at once can meet every operation."""
+
 _REF: Final = "#/components/schemas/{name}"
 
 Json = dict[str, Any]  # OpenAPI is arbitrary JSON
@@ -99,7 +102,7 @@ def _responses(operation: Operation, by_type: dict[str, Json]) -> Json:
             schema = schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
             responses[str(status)]["content"] = {answered.media: {"schema": schema}}
     by_key = (401, 403) if operation.scope is not None else ()
-    for status in sorted({*operation.problems, *by_key, 500}):
+    for status in sorted({*_EVERYWHERE, *operation.problems, *by_key}):
         content = {PROBLEM_MEDIA: {"schema": by_type[repr(Problem)]}}
         responses[str(status)] = {"description": phrase_of(status), "content": content}
     return responses

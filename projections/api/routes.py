@@ -11,7 +11,7 @@ from engine.log.ports import Answer
 from projections.api import clients, cloudevents, events, health, notifications
 from projections.api.intake import JSON, NDJSON
 from projections.api.options import Scope
-from projections.api.service import NoQuery, Service
+from projections.api.service import NoQuery, Service, query_of
 from schemas.answers import Why
 from schemas.outputs import Change
 
@@ -52,7 +52,7 @@ class Answered(msgspec.Struct, frozen=True):
 
 
 class Operation(msgspec.Struct, frozen=True):
-    """One method on one path. ``problems``: the statuses that it can answer with problem details, besides 500."""
+    """One method on one path. ``problems``: the statuses of problems that not every operation has."""
 
     method: Literal["GET", "POST"]
     path: str
@@ -70,10 +70,11 @@ async def get_openapi(service: Service, request: Request) -> Response:
     """The description of this API, made from the table below."""
     from projections.api.openapi import document  # reads this table
 
+    query_of(request, NoQuery)
     return Response(document(), media_type=JSON)
 
 
-_BODY: Final = (400, 408, 413, 415, 503)
+_BODY: Final = (408, 413, 415)
 
 OPERATIONS: Final = (
     Operation(
@@ -106,7 +107,7 @@ OPERATIONS: Final = (
         "The client's current view",
         clients.get_client,
         {200: Answered("The view, as the last change said it", (Change,))},
-        (400, 404, 503),
+        (404,),
     ),
     Operation(
         "GET",
@@ -116,7 +117,7 @@ OPERATIONS: Final = (
         "Why the client was or was not notified",
         clients.get_why,
         {200: Answered("Rule by rule, in numbers and in a sentence", (Why,))},
-        (400, 404, 503),
+        (404,),
         clients.WhyQuery,
     ),
     Operation(
@@ -127,7 +128,7 @@ OPERATIONS: Final = (
         "Read the notifications, or wait for new ones",
         notifications.get_notifications,
         {200: Answered("Records from the offset on, none where there are none yet", (notifications.Notifications,))},
-        (400, 422, 429, 503),
+        (422, 429),
         notifications.NotificationsQuery,
     ),
     Operation(
@@ -142,7 +143,7 @@ OPERATIONS: Final = (
                 "Per partition the next offset; an absent partition stands at the start", (notifications.Positions,)
             )
         },
-        (400, 422, 503),
+        (422,),
     ),
     Operation(
         "POST",
@@ -174,7 +175,6 @@ OPERATIONS: Final = (
         "Whether the process answers",
         health.get_health,
         {200: Answered("It does", (health.Health,))},
-        (400,),
     ),
     Operation(
         "GET",
@@ -184,7 +184,6 @@ OPERATIONS: Final = (
         "Whether work is taken",
         health.get_readiness,
         {200: Answered("It is", (health.Readiness,))},
-        (400, 503),
     ),
     Operation(
         "GET",

@@ -36,7 +36,7 @@ async def test_one_refused_event_is_a_problem_with_its_reason(door: Door) -> Non
 
 
 async def test_an_event_reaches_the_ingest_as_its_bytes(door: Door) -> None:
-    raw = b'{"type" : "charge",\n "id":"1\xd1\x8f","source":"s","client":"c","time":"2026-01-31T10:00:00Z","amount":"1"}'
+    raw = b'{"type" : "charge",\n "id":"1\xd1\x8f","source":"s","client":"c","time":"2026-01-31T10:00Z","amount":"1"}'
     await door.events(b"\xef\xbb\xbf  " + raw + b"\r\n")
     assert door.ingest.submitted == [raw]
 
