@@ -321,36 +321,50 @@ class ExchangeRate(ConfigEvent, tag="exchange_rate", frozen=True, kw_only=True):
 
 
 class ProfileDeleted(ConfigEvent, tag="profile_deleted", frozen=True, kw_only=True):
+    """Deletes a low balance profile; refused while it is in use."""
+
     KEY: ClassVar[tuple[str, ...]] = ("profile",)
     profile: Id
 
 
 class TemplateDeleted(ConfigEvent, tag="template_deleted", frozen=True, kw_only=True):
+    """Deletes a template; refused while it is in use."""
+
     KEY: ClassVar[tuple[str, ...]] = ("template",)
     template: Id
 
 
 class CustomerClassDeleted(ConfigEvent, tag="customer_class_deleted", frozen=True, kw_only=True):
+    """Deletes a customer class; refused while it is in use."""
+
     KEY: ClassVar[tuple[str, ...]] = ("customer_class",)
     customer_class: Id
 
 
 class ResellerDeleted(ConfigEvent, tag="reseller_deleted", frozen=True, kw_only=True):
+    """Deletes a reseller; refused while it is in use."""
+
     KEY: ClassVar[tuple[str, ...]] = ("reseller",)
     reseller: Id
 
 
 class UserDeleted(ConfigEvent, tag="user_deleted", frozen=True, kw_only=True):
+    """Deletes a user; refused while it is in use."""
+
     KEY: ClassVar[tuple[str, ...]] = ("user",)
     user: Id
 
 
 class TimeBalancePlanDeleted(ConfigEvent, tag="time_balance_plan_deleted", frozen=True, kw_only=True):
+    """Deletes a plan of free units; refused while it is in use."""
+
     KEY: ClassVar[tuple[str, ...]] = ("plan",)
     plan: Id
 
 
 class ExchangeRateDeleted(ConfigEvent, tag="exchange_rate_deleted", frozen=True, kw_only=True):
+    """Deletes the rate of a pair of currencies."""
+
     KEY: ClassVar[tuple[str, ...]] = ("base", "quote")
     base: Currency
     quote: Currency

@@ -12,6 +12,7 @@ import msgspec
 
 from schemas.money import (
     MICROS_MAX,
+    MONEY_CHARACTERS_MAX,
     MoneyError,
     format_money,
     format_percent,
@@ -22,7 +23,7 @@ from schemas.money import (
     shorten,
 )
 from schemas.reasons import Reason
-from schemas.times import TimeError, parse_time, zone
+from schemas.times import TIME_PATTERN, TimeError, parse_time, zone
 
 TEXT_CHARACTERS_MAX: Final = 1024
 EMAILS_MAX: Final = 50
@@ -166,7 +167,7 @@ def _text(value: object) -> str:
     return value
 
 
-def _pattern(pattern: str, expected: str) -> Callable[[object], str]:
+def _pattern(pattern: str, expected: str) -> Kind:
     match = re.compile(pattern).fullmatch
 
     def read(value: object) -> str:
@@ -174,7 +175,7 @@ def _pattern(pattern: str, expected: str) -> Callable[[object], str]:
             raise bad(expected, value)
         return value
 
-    return read
+    return Kind(read, {"type": "string", "pattern": f"^{pattern}$"})
 
 
 def _email(value: object) -> str:
@@ -213,11 +214,24 @@ def _warning(value: object) -> str:
         raise FieldError(Reason.BAD_AMOUNT, str(error)) from None
 
 
-_EMAIL = re.compile(r"[^@\s<>,;\"]+@[^@\s<>,;\"]+").fullmatch
-_VISIBLE_SCHEMA: JsonSchema = {"type": "string", "minLength": 1, "maxLength": 128}
-_MONEY_SCHEMA: JsonSchema = {"type": "string", "pattern": r"^-?[0-9]+(\.[0-9]{1,6})?$"}
-_UNSIGNED_SCHEMA: JsonSchema = {"type": "string", "pattern": r"^[0-9]+(\.[0-9]{1,6})?$"}
-_PERCENT_PATTERN = r"^[0-9]+(\.[0-9]{1,6})?$"
+_EMAIL_PATTERN: Final = r'[^@\s<>,;"]+@[^@\s<>,;"]+'
+_EMAIL = re.compile(_EMAIL_PATTERN).fullmatch
+_VISIBLE_SCHEMA: JsonSchema = {"type": "string", "minLength": 1, "maxLength": 128, "pattern": r"^\S+$"}
+MONEY_POSITIVE_PATTERN: Final = r"^(?=.*[1-9])[0-9]+(\.[0-9]{1,6})?$"
+
+
+def _money_schema(pattern: str) -> JsonSchema:
+    return {"type": "string", "maxLength": MONEY_CHARACTERS_MAX, "pattern": pattern}
+
+
+_MONEY_SCHEMA = _money_schema(r"^-?[0-9]+(\.[0-9]{1,6})?$")
+_UNSIGNED_SCHEMA = _money_schema(r"^(-(?=[0.]+$))?[0-9]+(\.[0-9]{1,6})?$")
+_PERCENT_SCHEMA: JsonSchema = {
+    "type": ["integer", "string"],
+    "minimum": 0,
+    "maximum": 10**12 - 1,
+    "pattern": r"^[0-9]{1,12}(\.[0-9]{1,6})?$",
+}
 
 
 def _whole_schema(least: int, most: int) -> JsonSchema:
@@ -225,17 +239,15 @@ def _whole_schema(least: int, most: int) -> JsonSchema:
 
 
 IDENTITY: Final = Kind(_id(Reason.BAD_ID), _VISIBLE_SCHEMA)
-TIME: Final = Kind(_time, {"type": "string", "format": "date-time"})
+TIME: Final = Kind(_time, {"type": "string", "format": "date-time", "pattern": f"^{TIME_PATTERN}$"})
 
 Identity = Annotated[str, IDENTITY]
 Id = Annotated[str, Kind(_id(Reason.BAD_FIELD), _VISIBLE_SCHEMA)]
 Time = Annotated[int, TIME]
 Money = Annotated[int, Kind(_money(None), _MONEY_SCHEMA)]
 MoneyUnsigned = Annotated[int, Kind(_money(0), _UNSIGNED_SCHEMA)]
-MoneyPositive = Annotated[int, Kind(_money(1), _UNSIGNED_SCHEMA)]
-Percent = Annotated[
-    int, Kind(_percent, {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": _PERCENT_PATTERN}]})
-]
+MoneyPositive = Annotated[int, Kind(_money(1), _money_schema(MONEY_POSITIVE_PATTERN))]
+Percent = Annotated[int, Kind(_percent, _PERCENT_SCHEMA)]
 Count = Annotated[int, Kind(_whole(0, COUNT_MAX), _whole_schema(0, COUNT_MAX))]
 CountPositive = Annotated[int, Kind(_whole(1, COUNT_MAX), _whole_schema(1, COUNT_MAX))]
 Duration = Annotated[int, Kind(_whole(0, DURATION_SECONDS_MAX), _whole_schema(0, DURATION_SECONDS_MAX))]
@@ -246,30 +258,14 @@ SortOrder = Annotated[int, Kind(_whole(-(2**31), 2**31), _whole_schema(-(2**31),
 Boolean = Annotated[bool, Kind(_boolean, {"type": "boolean"})]
 Text = Annotated[str, Kind(_text, {"type": "string", "maxLength": TEXT_CHARACTERS_MAX})]
 CURRENCY_PATTERN: Final = r"[A-Z][A-Z0-9]{2,7}"
-Currency = Annotated[
-    str,
-    Kind(
-        _pattern(CURRENCY_PATTERN, "a currency code such as EUR"),
-        {"type": "string", "pattern": f"^{CURRENCY_PATTERN}$"},
-    ),
-]
+Currency = Annotated[str, _pattern(CURRENCY_PATTERN, "a currency code such as EUR")]
 Language = Annotated[
-    str,
-    Kind(
-        _pattern(r"[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8}){0,4}", "a language tag such as uk or pt-BR"),
-        {"type": "string", "maxLength": 44},
-    ),
+    str, _pattern(r"[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8}){0,4}", "a language tag such as uk or pt-BR")
 ]
-Phone = Annotated[
-    str,
-    Kind(
-        _pattern(r"\+?[0-9][0-9 ()./-]{0,31}", "a phone number such as +380441234567"),
-        {"type": "string", "maxLength": 33},
-    ),
-]
-Email = Annotated[str, Kind(_email, {"type": "string", "maxLength": 254})]
+Phone = Annotated[str, _pattern(r"\+?[0-9][0-9 ()./-]{0,31}", "a phone number such as +380441234567")]
+Email = Annotated[str, Kind(_email, {"type": "string", "maxLength": 254, "pattern": f"^{_EMAIL_PATTERN}$"})]
 TimeZone = Annotated[str, Kind(_zone, {"type": "string"})]
-Rate = Annotated[str, Kind(_rate, {"type": "string", "pattern": r"^[0-9]+(\.[0-9]{1,12})?$"})]
+Rate = Annotated[str, Kind(_rate, {"type": "string", "pattern": r"^(?=.*[1-9])[0-9]{1,18}(\.[0-9]{1,12})?$"})]
 Warning = Annotated[str, Kind(_warning, {"type": "string", "pattern": r"^-?[0-9]+(\.[0-9]{1,6})?%?$"})]
 
 

@@ -18,7 +18,7 @@ PERCENT_SCALE: Final = 10**6
 _MONEY = re.compile(r"-?[0-9]+(?:\.[0-9]{1,6})?", re.ASCII)
 _RATE = re.compile(r"([0-9]{1,18})(?:\.([0-9]{1,12}))?", re.ASCII)
 _PERCENT = re.compile(r"([0-9]{1,12})(?:\.([0-9]{1,6}))?", re.ASCII)
-_MONEY_CHARACTERS_MAX: Final = 40  # longer text cannot be a value that fits, and big integers cost quadratic time
+MONEY_CHARACTERS_MAX: Final = 40  # longer text cannot be a value that fits, and big integers cost quadratic time
 
 
 class MoneyError(ValueError):
@@ -30,7 +30,7 @@ def parse_money(text: str) -> Micros:
 
     Raises MoneyError for anything but ``-?[0-9]+(\\.[0-9]{1,6})?`` in ASCII, and for what exceeds 63 bits.
     """
-    if len(text) > _MONEY_CHARACTERS_MAX or _MONEY.fullmatch(text) is None:
+    if len(text) > MONEY_CHARACTERS_MAX or _MONEY.fullmatch(text) is None:
         raise MoneyError(f"expected a decimal string with at most 6 fractional digits, found {shorten(text)!r}")
     whole, _, fraction = text.partition(".")
     micros = int(whole + fraction.ljust(6, "0"))

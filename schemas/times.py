@@ -17,11 +17,10 @@ NEVER: Final = Instant(2**62)
 """Later than every instant that can be written (year 9999 is below 2^58)."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_RFC3339 = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?(?:[Zz]|[+-][0-9]{2}:[0-9]{2})",
-    re.ASCII,
+TIME_PATTERN: Final = (
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?(?:[Zz]|[+-][0-9]{2}:[0-9]{2})"
 )
-_match = _RFC3339.fullmatch
+_match = re.compile(TIME_PATTERN, re.ASCII).fullmatch
 _MINUTES_MAX: Final = 4096  # the minutes of the last events: parsing a known one costs two look-ups
 _minutes: dict[str, int] = {}
 _SECONDS = {f"{second:02d}Z": second * 1_000_000 for second in range(60)}

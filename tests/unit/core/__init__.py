@@ -1,0 +1,1 @@
+"""The decision, one part at a time."""
