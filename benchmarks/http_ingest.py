@@ -22,7 +22,7 @@ from prometheus_client import CollectorRegistry
 from engine.log.ports import Answer
 from projections.api import ApiOptions, create_app, listen, serve
 from tests.fakes.ingest import InstantIngest, charge
-from tests.fakes.notification_log import FakeNotificationLog
+from tests.fakes.log import FakeNotificationLog
 from tests.fakes.views import FakeViews
 
 _BATCHES = (1, 100, 500, 2_000)

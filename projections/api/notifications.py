@@ -160,6 +160,7 @@ async def _wait(service: Service, request: Request, seen: Mapping[int, int], sec
         asyncio.create_task(_left(request)),
     ]
     try:
+        await asyncio.sleep(0)  # a task begins only when this one pauses
         if not await _is_behind(service.notification_log, seen):
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED, timeout=seconds)
             for task in done:

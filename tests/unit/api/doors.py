@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 
 from projections.api import ApiOptions, create_app
 from tests.fakes.ingest import FakeIngest
-from tests.fakes.notification_log import FakeNotificationLog
+from tests.fakes.log import FakeNotificationLog
 from tests.fakes.views import FakeViews
 
 JSON = {"content-type": "application/json"}

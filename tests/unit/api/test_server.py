@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 
 from projections.api import ApiOptions, ListenError, create_app, listen, serve
 from tests.fakes.ingest import FakeIngest, charge
-from tests.fakes.notification_log import FakeNotificationLog
+from tests.fakes.log import FakeNotificationLog
 from tests.fakes.views import FakeViews
 from tests.unit.api.doors import NDJSON, with_limits
 

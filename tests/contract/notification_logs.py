@@ -1,0 +1,82 @@
+"""Every adapter of NotificationLog, by name, as the contract suite opens it.
+
+To add one: a function that opens a Bench over an empty log, entered in BENCHES. Nothing else changes.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Final, Protocol
+
+import httpx
+from prometheus_client import CollectorRegistry
+
+from engine.log.http import HttpNotificationLog
+from engine.log.ports import NotificationLog
+from projections.api import ApiKey, ApiOptions, create_app, new_key
+from tests.fakes.ingest import FakeIngest
+from tests.fakes.log import FakeNotificationLog
+from tests.fakes.views import FakeViews
+
+
+class Bench(Protocol):
+    """A log to be tested, with what only a test may do to it. It has at least two partitions and no record."""
+
+    @property
+    def log(self) -> NotificationLog:
+        """The adapter; another object after ``reopen``."""
+        ...
+
+    async def append(self, partition: int, key: str, value: bytes) -> None:
+        """Makes a notification durable at the end of a partition; whoever waits is told."""
+        ...
+
+    async def reopen(self) -> None:
+        """Closes the adapter and opens it again on the same data, as a new process would."""
+        ...
+
+
+class _FakeBench:
+    def __init__(self, log: FakeNotificationLog) -> None:
+        self.log: NotificationLog = log
+        self._fake = log
+
+    async def append(self, partition: int, key: str, value: bytes) -> None:
+        self._fake.append(partition, key, value, at=1_769_853_600_000_000)
+
+    async def reopen(self) -> None:
+        """Its data is the object itself."""
+
+
+class _HttpBench(_FakeBench):
+    def __init__(self, fake: FakeNotificationLog, key: str, transport: httpx.AsyncBaseTransport) -> None:
+        super().__init__(fake)
+        self._key = key
+        self._transport = transport
+        self.opened: HttpNotificationLog | None = None
+
+    async def reopen(self) -> None:
+        # The adapter before is left open: closing it would close the transport that both share.
+        self.opened = await HttpNotificationLog.open("http://localhost", self._key, self._transport)
+        self.log = self.opened
+
+
+@asynccontextmanager
+async def _fake() -> AsyncIterator[Bench]:
+    yield _FakeBench(FakeNotificationLog())
+
+
+@asynccontextmanager
+async def _http() -> AsyncIterator[Bench]:
+    """The HTTP adapter at the real application, with keys on, over the fake."""
+    key, digest = new_key()
+    options = ApiOptions(keys=(ApiKey("mailer", digest, ("operate",)),))
+    fake = FakeNotificationLog()
+    app = create_app(FakeIngest(), FakeViews(), fake, options, CollectorRegistry())
+    bench = _HttpBench(fake, key, httpx.ASGITransport(app))
+    await bench.reopen()
+    assert bench.opened is not None
+    async with bench.opened:
+        yield bench
+
+
+BENCHES: Final[dict[str, Callable[[], AbstractAsyncContextManager[Bench]]]] = {"fake": _fake, "http": _http}
