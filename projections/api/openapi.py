@@ -3,27 +3,28 @@
 The file is what clients are generated from; a test holds it to the table.
 """
 
-from functools import lru_cache
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from projections.api.problems import PROBLEM_MEDIA, Problem, phrase_of
-from projections.api.routes import OPERATIONS, Operation
+from projections.api.routes import DOCUMENT_PATH, OPERATIONS, Event, Operation
+from schemas.events import EVENT_TYPES, Tick, TransferLeg, TransferOutcome
+from schemas.generate import event_schema
 
-DOCUMENT_PATH: Final = Path(__file__).with_name("openapi.json")
 VERSION: Final = "1"
 
 _EVERYWHERE: Final = (400, 500, 503)
 """A query or a host that does not fit, a failure of ours, and too much at once can meet every operation."""
+
+_NOT_AT_THE_DOOR: Final = (TransferLeg, TransferOutcome, Tick)
+"""Written by the engine only."""
 
 _REF: Final = "#/components/schemas/{name}"
 
 Json = dict[str, Any]  # OpenAPI is arbitrary JSON
 
 
-@lru_cache(maxsize=1)
 def document() -> bytes:
     """The document as JSON, indented, with a line feed at its end."""
     types = _types()
@@ -42,11 +43,39 @@ def document() -> bytes:
         },
         "paths": paths,
         "components": {
-            "schemas": components,
+            "schemas": _with_events(components),
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
         },
     }
     return msgspec.json.format(msgspec.json.encode(whole), indent=2) + b"\n"
+
+
+def _with_events(components: Json) -> Json:
+    """The components with one for each type of event, and ``Event`` as any of those that may come in."""
+    events: dict[str, Json] = {}
+    parts: dict[str, Json] = {}
+    for cls in EVENT_TYPES:
+        if cls in _NOT_AT_THE_DOOR:
+            continue
+        schema = _referring_here(event_schema(cls))
+        parts |= schema.pop("$defs", {})
+        events[f"{cls.__name__}Event"] = {name: schema[name] for name in schema if name not in ("$schema", "$id")}
+    assert components.keys().isdisjoint(events.keys() | parts.keys()), "a name has two meanings"
+    any_event = {
+        "description": "Any event of the contract, by its type. Unknown fields are refused.",
+        "oneOf": [{"$ref": _REF.format(name=name)} for name in events],
+    }
+    return {**components, Event.__name__: any_event, **events, **parts}
+
+
+def _referring_here(part: Any) -> Any:
+    """A schema with its references to definitions of its own turned into references to components."""
+    if isinstance(part, dict):
+        return {
+            name: _REF.format(name=item.removeprefix("#/$defs/")) if name == "$ref" else _referring_here(item)
+            for name, item in part.items()
+        }
+    return [_referring_here(item) for item in part] if isinstance(part, list) else part
 
 
 def _types() -> list[object]:

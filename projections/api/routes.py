@@ -1,6 +1,8 @@
 """The one route table: what is served, who may ask, what goes in and what comes out. OpenAPI is made from it too."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import lru_cache
+from pathlib import Path
 from typing import Any, Final, Literal
 
 import msgspec
@@ -18,15 +20,11 @@ from schemas.outputs import Change
 Handler = Callable[[Service, Request], Awaitable[Response]]
 
 TEXT: Final = "text/plain"
+DOCUMENT_PATH: Final = Path(__file__).with_name("openapi.json")
 
 
 class Event(msgspec.Struct, frozen=True):
-    """An event of the contract; its other fields follow from its type. Unknown fields are refused."""
-
-    type: str
-    id: str
-    source: str
-    time: str
+    """Stands for any event of the contract that may come in here; its schemas are those of ``schemas.generate``."""
 
 
 class CloudEvent(msgspec.Struct, frozen=True):
@@ -40,7 +38,7 @@ class CloudEvent(msgspec.Struct, frozen=True):
     type: str
     time: str | None = None
     subject: str | None = None
-    data: Event | None = None
+    data: dict[str, Any] | None = None
 
 
 class Answered(msgspec.Struct, frozen=True):
@@ -67,11 +65,14 @@ class Operation(msgspec.Struct, frozen=True):
 
 
 async def get_openapi(service: Service, request: Request) -> Response:
-    """The description of this API, made from the table below."""
-    from projections.api.openapi import document  # reads this table
-
+    """The description of this API, which ``projections.api.openapi`` made from the table below."""
     query_of(request, NoQuery)
-    return Response(document(), media_type=JSON)
+    return Response(_document(), media_type=JSON)
+
+
+@lru_cache(maxsize=1)
+def _document() -> bytes:
+    return DOCUMENT_PATH.read_bytes()
 
 
 _BODY: Final = (408, 413, 415)

@@ -7,7 +7,7 @@ import msgspec
 from engine.log.ports import Answer
 from schemas.codec import decode
 from schemas.events import ClientEvent, Tick
-from schemas.reasons import Refusal
+from schemas.reasons import Reason, Refusal
 from schemas.topics import PARTITIONS_DEFAULT, partition_of
 
 
@@ -30,7 +30,8 @@ class FakeIngest:
         event = decode(raw, unknown_refused=True)
         if isinstance(event, Refusal):
             return Answer("refused", reason=event.reason.value, message=event.message)
-        assert not isinstance(event, Tick)
+        if isinstance(event, Tick):
+            return Answer("refused", reason=Reason.UNKNOWN_TYPE.value, message="ticks are written by the engine only")
         client = event.client if isinstance(event, ClientEvent) else ""
         identity = (client, event.source, event.id)
         if identity in self._identities:

@@ -8,9 +8,9 @@ import pytest
 from jsonschema import Draft202012Validator
 from starlette.routing import Route
 
-from projections.api.openapi import DOCUMENT_PATH, document
+from projections.api.openapi import document
 from projections.api.options import ApiKey, ApiOptions
-from projections.api.routes import OPERATIONS, Operation
+from projections.api.routes import DOCUMENT_PATH, OPERATIONS, Operation
 from tests.fakes.ingest import charge
 from tests.unit.api.doors import JSON, NDJSON, Door, opened, problem
 
@@ -46,6 +46,13 @@ def test_every_reference_leads_somewhere() -> None:
     names = {f"#/components/schemas/{name}" for name in DOCUMENT["components"]["schemas"]}
     assert set(references(DOCUMENT)) <= names
     Draft202012Validator.check_schema({"$defs": DOCUMENT["components"]["schemas"]})
+
+
+@pytest.mark.parametrize(("amount", "fits"), [("0.12", True), ("0.1234567", False), (0.12, False)])
+def test_an_event_is_described_field_by_field(amount: object, fits: bool) -> None:
+    whole = {"$ref": "#/components/schemas/Event", "components": DOCUMENT["components"]}
+    event = msgspec.json.decode(charge("1", amount=amount))
+    assert Draft202012Validator(whole).is_valid(event) is fits
 
 
 def _check(operation: Operation, answer: httpx.Response) -> None:
