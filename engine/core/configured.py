@@ -92,9 +92,16 @@ def apply_configuration(state: State, out: Outcome, event: Configuration | Delet
         state.config.delete(event)
         return
     touched = _touched(state, event)
+    before = {client: _shown(state, client) for client in touched} if isinstance(event, TimeBalancePlan) else {}
     state.config.define(event)
     for client in touched:
-        _reevaluate(state, out, event, client, now)
+        _reevaluate(state, out, event, client, now, before.get(client) or _shown(state, client))
+
+
+def _shown(state: State, client: str) -> tuple[object, ...]:
+    balance = state.balances.find(client)
+    assert balance is not None
+    return shown(state, balance)
 
 
 def _touched(state: State, event: Configuration) -> list[str]:
@@ -133,11 +140,12 @@ def _of_profile(state: State, profile: str) -> list[str]:
     return found
 
 
-def _reevaluate(state: State, out: Outcome, event: Configuration, client: str, now: int) -> None:
+def _reevaluate(
+    state: State, out: Outcome, event: Configuration, client: str, now: int, before: tuple[object, ...]
+) -> None:
     balance, account = state.balances.find(client), state.accounts.find(client)
     assert balance is not None
     assert account is not None
-    before = shown(state, balance)
     step = Step(state, out, balance, account, now, event)
     if balance.metered:
         expire(step)

@@ -25,21 +25,27 @@ UNIT_FACTOR: Final[dict[UnitName, tuple[str, int]]] = {
 
 
 class Piece(msgspec.Struct, frozen=True):
-    """What one bucket pays for: ``units`` of the plan's unit for ``quantity`` of the usage's; its window then ends
-    at ``window_until``."""
+    """What one bucket pays for, in the plan's unit; its window then ends at ``window_until``."""
 
     bucket: Bucket
     units: int
-    quantity: int
     window_until: int
 
 
 class Coverage(msgspec.Struct, frozen=True):
-    """How a usage would be paid for. ``rejecting``: the first plan by id that refuses what is uncovered."""
+    """How a usage would be paid for. ``rejecting``: the first plan by id that refuses what is uncovered.
+
+    ``uncovered`` of ``whole`` is in the usage's unit, for seconds in microseconds: a split at an end is exact.
+    """
 
     pieces: list[Piece]
     uncovered: int
+    whole: int
     rejecting: str | None
+
+    def uncovered_quantity(self, usage: Usage) -> int:
+        """What is uncovered in the usage's own unit, rounded up."""
+        return -(-self.uncovered * usage.quantity // self.whole)
 
 
 def is_for(plan: TimeBalancePlan, usage: Usage) -> bool:
@@ -56,7 +62,8 @@ def cover(state: State, settings: Client, grants: Grants, usage: Usage) -> Cover
     buckets = [bucket for bucket in buckets if is_for(plans[bucket.plan], usage)]
     pieces: list[Piece] = []
     timed = usage.unit == "second"
-    uncovered = usage.quantity
+    scale = SECOND if timed else 1
+    uncovered = whole = usage.quantity * scale
     for bucket in sorted(buckets, key=lambda bucket: _order(plans[bucket.plan], bucket)):
         if uncovered == 0:
             break
@@ -65,16 +72,16 @@ def cover(state: State, settings: Client, grants: Grants, usage: Usage) -> Cover
         if window_until == NEVER:
             window_until = window_end(plan, settings, start)
         end = min(bucket.valid_until, window_until)
-        position = start + (usage.quantity - uncovered) * SECOND if timed else start
+        position = start + whole - uncovered if timed else start
         if position >= end:
             continue
-        reachable = min(uncovered, -(-(end - position) // SECOND)) if timed else uncovered
-        factor = UNIT_FACTOR[plan.unit][1]
+        reachable = min(uncovered, end - position) if timed else uncovered
+        factor = UNIT_FACTOR[plan.unit][1] * scale
         quantity = min(reachable, bucket.left * factor)
-        pieces.append(Piece(bucket, -(-quantity // factor), quantity, window_until))
+        pieces.append(Piece(bucket, -(-quantity // factor), window_until))
         uncovered -= quantity
     rejecting = _rejecting(state, grants, usage, start) if uncovered else None
-    return Coverage(pieces, uncovered, rejecting)
+    return Coverage(pieces, uncovered, whole, rejecting)
 
 
 def _order(plan: TimeBalancePlan, bucket: Bucket) -> tuple[bool, int, int, str]:

@@ -30,10 +30,10 @@ def set_limit(step: Step, event: CreditLimit) -> Refusal | None:
 def change_temporary(step: Step, event: TemporaryCredit) -> Refusal | None:
     """Grants, replaces or removes the temporary increase; a raise is a refill."""
     balance = step.balance
-    if not balance.postpaid:
-        return Refusal(Reason.NOT_POSTPAID, "a temporary increase is for postpaid clients; this one is prepaid")
     old = balance.temporary
     if event.remove:
+        if not balance.postpaid:
+            return _not_postpaid()
         if old == 0:
             return Refusal(Reason.NOTHING_TO_REMOVE, "there is no temporary increase to remove")
         new, valid_until = 0, None
@@ -52,10 +52,21 @@ def change_temporary(step: Step, event: TemporaryCredit) -> Refusal | None:
 
 
 def _amount_of(step: Step, event: TemporaryCredit) -> int | Refusal:
-    """The amount to grant; a percentage is frozen to an amount of the positive permanent limit."""
+    """The amount to grant; a percentage is frozen to an amount of the positive permanent limit.
+
+    Refusals in the contract's order: the time, the amount and its rate, the model, the limit.
+    """
+    if event.valid_until is not None and event.valid_until <= step.now:
+        message = f"valid_until: expected a time after {format_time(step.now)}, found {format_time(event.valid_until)}"
+        return Refusal(Reason.BAD_TIME, message)
+    amount = None if event.amount is None else step.converted_positive(event.amount, event.currency)
+    if isinstance(amount, Refusal):
+        return amount
+    if not step.balance.postpaid:
+        return _not_postpaid()
     if event.percent is None:
-        assert event.amount is not None
-        return step.converted_positive(event.amount, event.currency)
+        assert amount is not None
+        return amount
     permanent = step.balance.permanent
     if permanent is None or permanent <= 0:
         found = "unlimited" if permanent is None else format_money(permanent)
@@ -66,9 +77,6 @@ def _amount_of(step: Step, event: TemporaryCredit) -> int | Refusal:
 
 def _check_grant(step: Step, event: TemporaryCredit, amount: int) -> Refusal | None:
     balance = step.balance
-    if event.valid_until is not None and event.valid_until <= step.now:
-        message = f"valid_until: expected a time after {format_time(step.now)}, found {format_time(event.valid_until)}"
-        return Refusal(Reason.BAD_TIME, message)
     if amount == 0:
         return Refusal(Reason.BAD_AMOUNT, "percent: less than a micro-unit of the limit is left")
     if balance.permanent is not None and abs(balance.live + balance.permanent + amount) > MICROS_MAX:
@@ -110,6 +118,10 @@ def expire_temporary(step: Step) -> bool:
     balance.temporary, balance.valid_until = 0, None
     step.temporary_expired = True
     return True
+
+
+def _not_postpaid() -> Refusal:
+    return Refusal(Reason.NOT_POSTPAID, "a temporary increase is for postpaid clients; this one is prepaid")
 
 
 def _credit_does_not_fit(micros: int) -> Refusal:

@@ -85,7 +85,8 @@ def fold(state: State, records: Iterable[Record], out: Outcome) -> None:
                 and not (balance.metered and event.usage is not None)
             ):
                 identity = xxh3_128_digest(f"{event.client}\0{event.source}\0{event.id}".encode())
-                content = xxh3_64_intdigest(_encode(event))
+                plain = event if event.currency is None else msgspec.structs.replace(event, currency=None)
+                content = xxh3_64_intdigest(_encode(plain))
                 found = find_seen(identity)
                 now = state.clock
                 if (found is None or now - found[1] >= DEDUPE_WINDOW) and not balance.held:
@@ -146,7 +147,8 @@ def _apply_client_event(state: State, out: Outcome, event: OfClient, raw: bytes)
     if (balance is None or account is None) and not isinstance(event, Client):
         message = f"client: expected one that exists, found {event.client!r}; send its client event first"
         return Refusal(Reason.UNKNOWN_CLIENT, message)
-    identity, content = identity_of(event.client, event.source, event.id), content_of(event)
+    identity = identity_of(event.client, event.source, event.id)
+    content = content_of(event, None if balance is None else balance.currency)
     repeat = check_repeat(state.seen, identity, content, now)
     if balance is not None and account is not None and repeat is False:
         hold = open_hold(balance, account, event.source, event.id)

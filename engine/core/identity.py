@@ -8,7 +8,7 @@ import msgspec
 from xxhash import xxh3_64_intdigest, xxh3_128_digest
 
 from engine.core.state import DEDUPE_WINDOW, Seen
-from schemas.events import AnyEvent
+from schemas.events import AnyEvent, Client
 from schemas.reasons import Reason, Refusal
 from schemas.times import format_time
 
@@ -25,8 +25,13 @@ def leg_identity_of(receiver: str, sender: str, source: str, id: str, requested_
     return xxh3_128_digest(f"{receiver}\0\0{sender}\0{source}\0{id}\0{requested_at}".encode())
 
 
-def content_of(event: AnyEvent) -> int:
-    """64 bits of an event's known fields by value; a field left at its default counts as absent."""
+def content_of(event: AnyEvent, currency: str | None = None) -> int:
+    """64 bits of an event's known fields by value; a field left at its default counts as absent.
+
+    ``currency``: the client's own, which is the default of an event's.
+    """
+    if currency is not None and getattr(event, "currency", None) == currency and not isinstance(event, Client):
+        event = msgspec.structs.replace(event, currency=None)
     return xxh3_64_intdigest(_encode(event))
 
 

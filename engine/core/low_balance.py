@@ -24,10 +24,11 @@ def evaluate_rules(step: Step) -> None:
         return
     rules = config.rules(key)
     conversion = conversion_of(config, step.balance, profile)
-    for rule in rules:
-        if conversion is None and currency_of(profile, step.balance) != step.balance.currency:
-            step.out.no_rate += 1
-        else:
+    foreign = currency_of(profile, step.balance) != step.balance.currency
+    if foreign and conversion is None and step.balance.available is not None:
+        step.out.no_rate += len(rules)
+    else:
+        for rule in rules:
             _evaluate(step, profile, rule, conversion)
     if len(account.rules) > len(rules):
         names = [rule.rule for rule in rules]

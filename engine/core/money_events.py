@@ -31,7 +31,7 @@ def charge(step: Step, event: Charge) -> Refusal | bytes:
         assert grants is not None
         coverage = cover(step.state, step.account.settings, grants, usage)
         owed = 0 if coverage.rejecting is not None else coverage.uncovered
-        amount = divide_half_even(amount * owed, usage.quantity)
+        amount = divide_half_even(amount * owed, coverage.whole)
     refusal = misfit(balance, balance.live - amount)
     if refusal is not None:
         return refusal

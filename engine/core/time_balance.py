@@ -178,7 +178,9 @@ def consume(step: Step, coverage: Coverage, usage: Usage) -> list[Consumed]:
     if coverage.rejecting is not None:
         assert step.cause is not None
         step.usage_rejected.append(
-            UsageRejected(step.balance.client, coverage.rejecting, coverage.uncovered, usage.unit, step.cause)
+            UsageRejected(
+                step.balance.client, coverage.rejecting, coverage.uncovered_quantity(usage), usage.unit, step.cause
+            )
         )
     expire(step)
     return consumed

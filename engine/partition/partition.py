@@ -23,12 +23,14 @@ from engine.partition.references import StoredReferences
 from engine.partition.seen import SeenFamilies, StoredSeen
 from engine.store.ports import LOG, STATE, Batch, Store
 from schemas.events import Configuration
-from schemas.outputs import AnyOutput, Change, Notification, Rejection, encode_output
+from schemas.outputs import AnyOutput, Change, Delivery, Notification, Rejection, encode_output
 from schemas.times import NEVER
 from schemas.topics import Topic
 
 T = TypeVar("T")
 _KEEP: Final = 0.9  # what is kept when a table is over its bound: evicting a tenth at a time is cheap
+
+_EVENTS: Final = TOPIC_NUMBERS[Topic.EVENTS]
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_configuration = msgspec.msgpack.Decoder(Configuration).decode
@@ -108,6 +110,11 @@ class Partition:
         """The offset that the next record of a topic gets."""
         return self.meta.offsets[TOPIC_NUMBERS[topic]]
 
+    @property
+    def next_offset_of_events(self) -> int:
+        """The offset that the next event gets."""
+        return self.meta.offsets[_EVENTS]
+
     def begin(self, now: int) -> None:
         """A batch of that log time follows."""
         self._seen.look_from(max(now, self.state.clock))
@@ -143,6 +150,18 @@ class Partition:
             clock = state.clock
             self.append(batch, topic, [Entry(key_of(output), clock, encode_output(output)) for output in outputs])
         self.meta.clock = state.clock
+        self._put_meta(batch)
+
+    def append_deliveries(self, batch: Batch, deliveries: Sequence[Delivery], now: int) -> None:
+        """Adds delivery records to the batch, with the meta that counts them; nothing else of the state moves."""
+        self.append(
+            batch,
+            Topic.DELIVERIES,
+            [Entry(delivery.notification, now, encode_output(delivery)) for delivery in deliveries],
+        )
+        self._put_meta(batch)
+
+    def _put_meta(self, batch: Batch) -> None:
         batch.use(STATE)
         batch.put(self._meta_key, _encode(self.meta))
 

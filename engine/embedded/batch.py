@@ -1,0 +1,157 @@
+"""One batch of submissions folded into all partitions, in the order in which they came (no I/O, no waiting).
+
+Events of different clients are independent, so each partition folds its share in one call. Two kinds of event reach
+beyond their partition and are folded alone, after all before them: configuration, which every partition takes or
+none does, and a transfer, whose legs follow at once. What comes out is then the same as from ``replay``.
+"""
+
+from collections.abc import Callable, Sequence
+
+from engine.core.configured import CONFIGURATION, DELETED, check_configuration
+from engine.core.fold import Record, fold, new_outcome
+from engine.core.identity import check_repeat, content_of, identity_of
+from engine.core.outcome import Answer as Verdict
+from engine.core.outcome import Outcome
+from engine.log.chunks import Entry
+from engine.log.ports import Answer
+from engine.partition.partition import Partition
+from schemas.engine_events import encode_engine_event
+from schemas.events import AnyEvent, Configuration, Deleted, Tick, Transfer
+from schemas.outputs import rejection_of
+from schemas.reasons import Reason, Refusal
+
+_REACHES_BEYOND = (*CONFIGURATION, *DELETED, Transfer)
+
+
+class BatchFold:
+    """Collects a batch. ``entries`` and ``outcomes`` by partition are what is to be committed."""
+
+    def __init__(self, partitions: Sequence[Partition], route: Callable[[str], int], now: int) -> None:
+        count = len(partitions)
+        self._partitions = partitions
+        self._route = route
+        self._times = [max(now, partition.state.clock) for partition in partitions]
+        self.entries: list[list[Entry]] = [[] for _ in range(count)]
+        self.outcomes: list[Outcome] = [new_outcome() for _ in range(count)]
+        self._records: list[list[Record]] = [[] for _ in range(count)]
+        self._slots: list[list[tuple[list[Answer | None], int] | None]] = [[] for _ in range(count)]
+        self.events = 0
+
+    def touched(self) -> list[int]:
+        """The partitions that have something to commit."""
+        return [
+            number
+            for number, (entries, outcome) in enumerate(zip(self.entries, self.outcomes, strict=True))
+            if entries or outcome.outputs
+        ]
+
+    def add(self, raws: Sequence[bytes], events: Sequence[AnyEvent | Refusal], answers: list[Answer | None]) -> None:
+        """Adds one submission; its answers are in place after ``finish``."""
+        records, entries, slots, times = self._records, self.entries, self._slots, self._times
+        route = self._route
+        for index, event in enumerate(events):
+            raw = raws[index]
+            if isinstance(event, Refusal):
+                self._refuse_at_door(event, raw, answers, index)
+            elif isinstance(event, _REACHES_BEYOND):
+                self._fold()
+                if isinstance(event, Transfer):
+                    self._put(route(event.client), event, raw, (answers, index))
+                else:
+                    self._add_configuration(event, raw, (answers, index))
+                self._fold()
+                self._fold_legs()
+            elif isinstance(event, Tick):
+                refusal = Refusal(Reason.UNKNOWN_TYPE, "type: 'tick' is the clock's own; log time is the append time")
+                self._refuse_at_door(refusal, raw, answers, index)
+            else:
+                client: str = event.client
+                number = route(client)
+                at = times[number]
+                records[number].append(Record(at, event, raw))
+                entries[number].append(Entry(client, at, raw))
+                slots[number].append((answers, index))
+        self.events += len(events)
+
+    def add_tick(self, number: int, tick: Tick) -> None:
+        """Adds the clock's own event to one partition."""
+        self._put(number, tick, encode_engine_event(tick), None, mark=True)
+
+    def finish(self) -> None:
+        """Folds what is left."""
+        self._fold()
+
+    def _put(
+        self,
+        number: int,
+        event: AnyEvent,
+        raw: bytes,
+        slot: tuple[list[Answer | None], int] | None,
+        *,
+        mark: bool = False,
+    ) -> None:
+        at = self._times[number]
+        self._records[number].append(Record(at, event, raw))
+        self.entries[number].append(Entry(getattr(event, "client", ""), at, raw, mark))
+        self._slots[number].append(slot)
+
+    def _refuse_at_door(self, refusal: Refusal, raw: bytes, answers: list[Answer | None], index: int) -> None:
+        """What no partition may see is a rejection all the same; it is not an event, so the log does not have it."""
+        self.outcomes[0].outputs.append(rejection_of(refusal, raw))
+        answers[index] = _refused(refusal)
+
+    def _add_configuration(
+        self, event: Configuration | Deleted, raw: bytes, slot: tuple[list[Answer | None], int]
+    ) -> None:
+        """To every partition; a repeat, or what any partition refuses, to one alone, which answers for all."""
+        first = self._partitions[0].state
+        identity = identity_of("", event.source, event.id)
+        takes = range(len(self._partitions))
+        if check_repeat(first.seen, identity, content_of(event), self._times[0]) is not False:
+            takes = range(1)
+        else:
+            for number, partition in enumerate(self._partitions):
+                if check_configuration(partition.state, event) is not None:
+                    takes = range(number, number + 1)
+                    break
+        for number in takes:
+            self._put(number, event, raw, slot if number == takes[0] else None)
+
+    def _fold(self) -> None:
+        for number, records in enumerate(self._records):
+            if records:
+                outcome = self.outcomes[number]
+                answered = len(outcome.answers)
+                fold(self._partitions[number].state, records, outcome)
+                first = len(self.entries[number]) - len(records)
+                self._answer(number, first, outcome.answers[answered:])
+                self._records[number] = []
+
+    def _answer(self, number: int, first: int, verdicts: Sequence[Verdict]) -> None:
+        offset = self._partitions[number].next_offset_of_events + first
+        for slot, verdict in zip(self._slots[number], verdicts, strict=True):
+            if slot is not None:
+                answers, index = slot
+                if isinstance(verdict, Refusal):
+                    answers[index] = _refused(verdict)
+                elif verdict.name == "accepted":
+                    answers[index] = Answer("accepted", number, offset)
+                else:
+                    answers[index] = Answer("duplicate")
+            offset += 1
+        self._slots[number] = []
+
+    def _fold_legs(self) -> None:
+        while True:
+            legs = [leg for outcome in self.outcomes for leg in outcome.legs]
+            if not legs:
+                return
+            for outcome in self.outcomes:
+                outcome.legs = []
+            for leg in legs:
+                self._put(self._route(leg.client), leg, encode_engine_event(leg), None, mark=True)
+            self._fold()
+
+
+def _refused(refusal: Refusal) -> Answer:
+    return Answer("refused", reason=refusal.reason.value, message=refusal.message)
