@@ -81,6 +81,10 @@ class Store(Protocol):
         """Makes everything written so far durable. Raises StoreError."""
         ...
 
+    def bytes_on_disk(self) -> int:
+        """What it takes on disk."""
+        ...
+
     def close(self) -> None:
         """Flushes and closes."""
         ...

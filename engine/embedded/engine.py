@@ -1,0 +1,335 @@
+"""The embedded engine: one RocksDB, all partitions, one writer (architecture, "One core, two runtimes").
+
+Commit order, for every batch:
+
+1. fold the batch into the overlay in memory (nothing touches the store);
+2. one WriteBatch: events appended to the log, state, identities, outputs, meta, for every partition together;
+3. fsync of the write-ahead log, shared by all batches written since the last one (group commit);
+4. answer the senders, let consumers read what is now durable.
+
+A batch folds and writes without waiting, so readers on the event loop never see half of one. A failed write or fsync
+ends the engine: what was not answered was not promised.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, Literal
+
+import msgspec
+
+from engine.core.outcome import Outcome
+from engine.embedded.batch import BatchFold
+from engine.embedded.journal import EmbeddedNotificationLog
+from engine.log.ports import Answer, Overloaded, Unavailable
+from engine.metrics import EngineMetrics
+from engine.partition.partition import Bounds, Partition
+from engine.partition.seen import SeenFamilies
+from engine.store.ports import STATE, Batch, Store, StoreError
+from schemas.codec import decode
+from schemas.events import AnyEvent, Tick
+from schemas.reasons import Refusal
+from schemas.times import SECOND
+from schemas.topics import PARTITIONS_DEFAULT, Topic, partition_of
+
+FORMAT: Final = 1
+_FORMAT_KEY: Final = b"\xff\xffm"
+_ROUTES_MAX: Final = 65_536  # clients whose partition is remembered: the hash costs more than the rest of routing
+_TICK_SECONDS: Final = 0.2  # timers fire within a second without traffic, with room for a slow commit
+_RETRY_AFTER_SECONDS: Final = 1
+_KEEP_SETTLED: Final = 30 * 86_400 * SECOND
+_MAINTENANCE_SECONDS: Final = 600.0
+
+
+class EmbeddedOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How the embedded engine runs. ``durability`` ``os`` answers before the fsync: a power cut may lose what was
+    answered in the last moments, kill -9 does not."""
+
+    data: Path
+    partitions: int = PARTITIONS_DEFAULT
+    durability: Literal["fsync", "os"] = "fsync"
+    batch_records_max: int = 4_000
+    queue_records_max: int = 100_000
+    balances_max: int = 240_000
+    accounts_max: int = 48_000
+    store_cache_bytes: int = 64 * 1024 * 1024
+
+
+class _Format(msgspec.Struct, array_like=True):
+    format: int
+    partitions: int
+
+
+class _Submission(msgspec.Struct, gc=False):
+    raws: Sequence[bytes]
+    events: list[AnyEvent | Refusal]
+    answers: list[Answer | None]
+    done: "asyncio.Future[list[Answer]]"
+
+
+def wall_clock() -> int:
+    """Microseconds since the epoch: the only clock of this runtime, read here alone."""
+    return time.time_ns() // 1000
+
+
+class EmbeddedEngine:
+    """Ingest, timers and the log in one process. ``run`` works until it is stopped or its store fails."""
+
+    def __init__(
+        self,
+        store: Store,
+        options: EmbeddedOptions,
+        metrics: EngineMetrics,
+        *,
+        clock: Callable[[], int] = wall_clock,
+    ) -> None:
+        """Opens every partition; raises StoreError where the folder is another format or partition count."""
+        self._store = store
+        self._options = options
+        self._metrics = metrics
+        self._clock = clock
+        _check_format(store, options)
+        self._families = SeenFamilies(store)
+        bounds = Bounds(
+            balances_max=max(1, options.balances_max // options.partitions),
+            accounts_max=max(1, options.accounts_max // options.partitions),
+        )
+        self.partitions = [Partition(store, number, self._families, bounds) for number in range(options.partitions)]
+        self._routes: dict[str, int] = {}
+        self._queue: deque[_Submission] = deque()
+        self._queued = 0
+        self._unsynced: list[tuple[list[int], Callable[[], None]]] = []
+        self._durable = [list(partition.meta.offsets) for partition in self.partitions]
+        self._work = asyncio.Event()
+        self._written = asyncio.Event()
+        self._stopping = False
+        self._failure: StoreError | None = None
+        self.notifications = EmbeddedNotificationLog(
+            store, self.partitions, self.route, self._durable_end, self._write_aside, clock
+        )
+
+    def route(self, client: str) -> int:
+        """The partition of a client."""
+        number = self._routes.get(client)
+        if number is None:
+            if len(self._routes) >= _ROUTES_MAX:
+                self._routes.clear()
+            number = self._routes[client] = partition_of(client, self._options.partitions)
+        return number
+
+    async def submit(self, events: Sequence[bytes]) -> list[Answer]:
+        """Port ``Ingest``: one answer an event, in order, once its effects are durable."""
+        if self._failure is not None:
+            raise Unavailable(str(self._failure))
+        if self._stopping:
+            raise Unavailable("the engine is stopping; send again in a moment")
+        if self._queued + len(events) > self._options.queue_records_max and self._queued:
+            raise Overloaded(_RETRY_AFTER_SECONDS)
+        done: asyncio.Future[list[Answer]] = asyncio.get_running_loop().create_future()
+        decoded = [decode(raw, unknown_refused=True) for raw in events]
+        self._queue.append(_Submission(events, decoded, [None] * len(events), done))
+        self._queued += len(events)
+        self._metrics.queued.set(self._queued)
+        self._work.set()
+        return await done
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Works until ``stop`` is set, then finishes what is queued. Raises StoreError where the store failed."""
+        tasks = [
+            asyncio.create_task(self._commit_loop(), name="commit"),
+            asyncio.create_task(self._sync_loop(), name="sync"),
+            asyncio.create_task(self._tick_loop(), name="tick"),
+            asyncio.create_task(self._maintenance_loop(), name="maintenance"),
+        ]
+        stopped = asyncio.create_task(stop.wait(), name="stop")
+        try:
+            done, _ = await asyncio.wait([stopped, *tasks], return_when=asyncio.FIRST_COMPLETED)
+            self._stopping = True
+            self._work.set()
+            if done == {stopped}:
+                await tasks[0]
+                self._written.set()
+                await tasks[1]
+            for task in done - {stopped}:
+                await task
+        except StoreError as error:
+            self._fail(error)
+            raise
+        finally:
+            for task in (stopped, *tasks):
+                task.cancel()
+            await asyncio.gather(stopped, *tasks, return_exceptions=True)
+            self._answer_nobody()
+
+    def close(self) -> None:
+        """Closes the store; ``run`` must have returned."""
+        self._store.close()
+
+    def ready(self) -> tuple[bool, str]:
+        """Whether events are taken now, and a sentence."""
+        if self._failure is not None:
+            return False, str(self._failure)
+        if self._stopping:
+            return False, "the engine is stopping"
+        return True, "events are taken"
+
+    def _durable_end(self, partition: int, topic: Topic) -> int:
+        return self._durable[partition][list(Topic).index(topic)]
+
+    async def _commit_loop(self) -> None:
+        while True:
+            if not self._queue:
+                if self._stopping:
+                    return
+                self._work.clear()
+                await self._work.wait()
+                continue
+            submissions = [self._queue.popleft()]
+            count = len(submissions[0].events)
+            while self._queue and count + len(self._queue[0].events) <= self._options.batch_records_max:
+                submissions.append(self._queue.popleft())
+                count += len(submissions[-1].events)
+            self._queued -= count
+            self._metrics.queued.set(self._queued)
+            self._commit(submissions, [])
+            await asyncio.sleep(0)
+
+    def _commit(self, submissions: list[_Submission], ticks: list[int]) -> None:
+        """Steps 1 and 2 of the commit order; 3 and 4 follow in the sync loop."""
+        now = self._clock()
+        started = time.perf_counter()
+        for partition in self.partitions:
+            partition.begin(now)
+        folded = BatchFold(self.partitions, self.route, now)
+        for submission in submissions:
+            folded.add(submission.raws, submission.events, submission.answers)
+        for number in ticks:
+            folded.add_tick(number, Tick(time=now))
+        folded.finish()
+        applied = time.perf_counter()
+        batch = self._store.batch()
+        touched = folded.touched()
+        for number in touched:
+            partition, outcome = self.partitions[number], folded.outcomes[number]
+            partition.append(batch, Topic.EVENTS, folded.entries[number])
+            partition.commit(batch, outcome)
+        self._store.write(batch)
+        for number in touched:
+            self.partitions[number].committed()
+        self._observe(folded, submissions, now, started, applied)
+        self._after_write(touched, lambda: _resolve(submissions))
+
+    def _observe(
+        self, folded: BatchFold, submissions: list[_Submission], now: int, started: float, applied: float
+    ) -> None:
+        outcomes: list[Outcome] = folded.outcomes
+        self._metrics.observe_batch(
+            [(submission.events, submission.answers) for submission in submissions],
+            outcomes,
+            now,
+            apply_seconds=applied - started,
+            write_seconds=time.perf_counter() - applied,
+        )
+
+    def _after_write(self, touched: list[int], settle: Callable[[], None]) -> None:
+        if self._options.durability == "os":
+            self._advance(touched)
+            settle()
+            self.notifications.announce()
+            return
+        self._unsynced.append((touched, settle))
+        self._written.set()
+
+    async def _sync_loop(self) -> None:
+        while True:
+            if not self._unsynced:
+                if self._stopping and not self._queue:
+                    return
+                self._written.clear()
+                await self._written.wait()
+                continue
+            synced, self._unsynced = self._unsynced, []
+            offsets = [list(partition.meta.offsets) for partition in self.partitions]
+            started = time.perf_counter()
+            await asyncio.to_thread(self._store.sync)
+            self._metrics.sync_seconds.observe(time.perf_counter() - started)
+            self._durable = offsets
+            for _, settle in synced:
+                settle()
+            self.notifications.announce()
+
+    def _advance(self, touched: list[int]) -> None:
+        for number in touched:
+            self._durable[number] = list(self.partitions[number].meta.offsets)
+
+    def _write_aside(self, batch: Batch) -> "asyncio.Future[None]":
+        """Writes what is no event (positions, deliveries); the future resolves once it is durable."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if self._failure is not None:
+            raise Unavailable(str(self._failure))
+        self._store.write(batch)
+
+        def settle() -> None:
+            if not done.done():
+                done.set_result(None)
+
+        self._after_write(list(range(len(self.partitions))), settle)
+        return done
+
+    async def _tick_loop(self) -> None:
+        while not self._stopping:
+            now = self._clock()
+            due = [number for number, part in enumerate(self.partitions) if part.state.dues.earliest <= now]
+            if due:
+                self._commit([], due)
+            await asyncio.sleep(_TICK_SECONDS)
+
+    async def _maintenance_loop(self) -> None:
+        while not self._stopping:
+            now = self._clock()
+            self._families.drop_before(now)
+            self.notifications.forget_settled(now - _KEEP_SETTLED, 10_000)
+            self._metrics.observe_store(self._store, self.partitions)
+            await asyncio.sleep(_MAINTENANCE_SECONDS)
+
+    def _fail(self, error: StoreError) -> None:
+        self._failure = error
+
+    def _answer_nobody(self) -> None:
+        """Whoever still waits is told that nothing was promised."""
+        failure = Unavailable(str(self._failure or "the engine has stopped; send again, nothing is applied twice"))
+        for submission in self._queue:
+            if not submission.done.done():
+                submission.done.set_exception(failure)
+        self._queue.clear()
+        self._queued = 0
+
+
+def _resolve(submissions: list[_Submission]) -> None:
+    for submission in submissions:
+        with suppress(asyncio.InvalidStateError):  # the sender went away; what it sent is applied all the same
+            submission.done.set_result(submission.answers)  # type: ignore[arg-type]  # the fold filled every place
+
+
+def _check_format(store: Store, options: EmbeddedOptions) -> None:
+    stored = store.get(STATE, _FORMAT_KEY)
+    if stored is None:
+        batch = store.batch()
+        batch.use(STATE)
+        batch.put(_FORMAT_KEY, msgspec.msgpack.encode(_Format(FORMAT, options.partitions)))
+        store.write(batch)
+        return
+    found = msgspec.msgpack.decode(stored, type=_Format)
+    if found.format != FORMAT:
+        raise StoreError(
+            f"the data folder {options.data} has format {found.format}, this version reads {FORMAT}: "
+            "use the version that wrote it"
+        )
+    if found.partitions != options.partitions:
+        raise StoreError(
+            f"the data folder {options.data} was made with {found.partitions} partitions, found {options.partitions} "
+            "in the configuration: the count is fixed for life; set it back, or move the history into a new folder"
+        )

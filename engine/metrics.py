@@ -1,0 +1,108 @@
+"""What Grafana reads: prometheus-client metrics of the engine, base units, bounded labels (never a client id)."""
+
+import platform
+from collections import Counter as Counts
+from collections.abc import Iterable, Sequence
+from importlib import metadata
+from operator import attrgetter
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+
+from engine.core.outcome import Outcome
+from engine.log.ports import Answer
+from engine.partition.partition import Partition
+from engine.store.ports import Store
+from schemas.events import AnyEvent
+from schemas.outputs import Notification
+from schemas.readers import tag_of
+from schemas.reasons import Refusal
+
+_LATENCY_BUCKETS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_STATUS = attrgetter("status")
+_REASON = attrgetter("reason")
+_SIZE_BUCKETS: Final = (1, 5, 10, 50, 100, 500, 1_000, 2_000, 4_000, 10_000)
+
+
+class EngineMetrics:
+    """One set of metrics in one registry."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.events = Counter(
+            "plimsoll_events", "Events by type and what became of them", ["type", "outcome"], registry=registry
+        )
+        self.rejections = Counter("plimsoll_rejections", "Refused events by reason", ["reason"], registry=registry)
+        self.notifications = Counter(
+            "plimsoll_notifications", "Notifications decided", ["kind", "channel"], registry=registry
+        )
+        self.apply_seconds = Histogram(
+            "plimsoll_apply_seconds", "Folding one batch", buckets=_LATENCY_BUCKETS, registry=registry
+        )
+        self.write_seconds = Histogram(
+            "plimsoll_write_seconds", "Writing one batch to the store", buckets=_LATENCY_BUCKETS, registry=registry
+        )
+        self.sync_seconds = Histogram(
+            "plimsoll_sync_seconds", "One fsync of the write-ahead log", buckets=_LATENCY_BUCKETS, registry=registry
+        )
+        self.batch_records = Histogram(
+            "plimsoll_batch_records", "Events in one batch", buckets=_SIZE_BUCKETS, registry=registry
+        )
+        self.queued = Gauge("plimsoll_queued_events", "Events taken and not yet folded", registry=registry)
+        self.timers = Counter("plimsoll_timers_fired", "Clients whose due instant came", registry=registry)
+        self.timer_lag_seconds = Gauge(
+            "plimsoll_timer_lag_seconds", "How late the earliest due timer is", registry=registry
+        )
+        self.no_rate = Counter(
+            "plimsoll_rules_without_rate", "Rules not evaluated for want of an exchange rate", registry=registry
+        )
+        self.store_bytes = Gauge("plimsoll_store_bytes", "The data folder on disk", registry=registry)
+        self.cached = Gauge("plimsoll_cached_records", "Records in memory", ["table"], registry=registry)
+        build = Info("plimsoll_build", "Versions", registry=registry)
+        build.info(
+            {
+                "version": metadata.version("plimsoll"),
+                "python": platform.python_version(),
+                "tzdata": metadata.version("tzdata"),
+            }
+        )
+
+    def observe_batch(
+        self,
+        submissions: Iterable[tuple[Sequence[AnyEvent | Refusal], Sequence[Answer | None]]],
+        outcomes: Iterable[Outcome],
+        now: int,
+        *,
+        apply_seconds: float,
+        write_seconds: float,
+    ) -> None:
+        """Counts a committed batch. ``now``: its log time in microseconds."""
+        counts: Counts[tuple[type[AnyEvent | Refusal], str]] = Counts()
+        reasons: Counts[str | None] = Counts()
+        records = 0
+        for events, answers in submissions:
+            records += len(events)
+            counts.update(zip(map(type, events), map(_STATUS, answers), strict=True))
+            reasons.update(map(_REASON, answers))
+        for (cls, outcome), count in counts.items():
+            self.events.labels("unreadable" if issubclass(cls, Refusal) else tag_of(cls), outcome).inc(count)
+        for reason, count in reasons.items():
+            if reason is not None:
+                self.rejections.labels(reason).inc(count)
+        for folded in outcomes:
+            if folded.timers:
+                self.timers.inc(folded.timers)
+            if folded.no_rate:
+                self.no_rate.inc(folded.no_rate)
+            for output in folded.outputs:
+                if isinstance(output, Notification):
+                    self.notifications.labels(output.kind, output.channel).inc()
+        self.apply_seconds.observe(apply_seconds)
+        self.write_seconds.observe(write_seconds)
+        if records:
+            self.batch_records.observe(records)
+
+    def observe_store(self, store: Store, partitions: Sequence[Partition]) -> None:
+        """Sizes, now and then."""
+        self.store_bytes.set(store.bytes_on_disk())
+        for number, table in enumerate(("balances", "accounts", "ledgers", "grants")):
+            self.cached.labels(table).set(sum(len(partition.state.tables[number]) for partition in partitions))
