@@ -85,7 +85,7 @@ class WebhookGateway:
         request = self._client.build_request(
             "POST", self._options.url, content=body, headers={**headers, "content-type": "application/json"}
         )
-        return await _exchange(self._client, request, to, _webhook_kind, _seconds_max(self._options))
+        return await _exchange(self._client, request, to, webhook_kind, _seconds_max(self._options))
 
     async def close(self) -> None:
         """Ends every connection."""
@@ -108,7 +108,7 @@ class KannelGateway:
         failures: list[Failure] = []
         for position, phone in enumerate(to):
             request = self._request(message, phone)
-            attempt = await _exchange(self._client, request, (phone,), _kannel_kind, _seconds_max(self._options))
+            attempt = await _exchange(self._client, request, (phone,), kannel_kind, _seconds_max(self._options))
             accepted += attempt.accepted
             failures += attempt.failures
             worst = attempt.worst
@@ -161,7 +161,7 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     return max(0.0, (date - datetime.fromtimestamp(now, UTC)).total_seconds())
 
 
-def _webhook_kind(status: int, answer: str) -> FailureKind:
+def webhook_kind(status: int, answer: str) -> FailureKind:
     """What a status that is no 2xx means; see the table in the README."""
     del answer
     if status == 429:
@@ -171,11 +171,11 @@ def _webhook_kind(status: int, answer: str) -> FailureKind:
     return FailureKind.DEFERRED if status >= 500 or status in _RETRIED_STATUSES else FailureKind.REFUSED
 
 
-def _kannel_kind(status: int, answer: str) -> FailureKind:
+def kannel_kind(status: int, answer: str) -> FailureKind:
     """As for a webhook, but 403 is also what Kannel says of a number that it has no route for."""
     if status == 403 and "not routable" in answer.lower():
         return FailureKind.REFUSED
-    return _webhook_kind(status, answer)
+    return webhook_kind(status, answer)
 
 
 async def _exchange(
