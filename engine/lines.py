@@ -40,7 +40,8 @@ def open_input(path: str) -> Iterator[io.BufferedIOBase]:
     Raises WrongUse for a file that is not there or cannot be read.
     """
     if path == STDIN:
-        yield _unpacked(cast("io.BufferedReader[Any]", sys.stdin.buffer))
+        stdin: Any = sys.stdin.buffer  # Any: usually a BufferedReader, but whoever replaced it gives what they like
+        yield _unpacked(stdin if hasattr(stdin, "peek") else io.BufferedReader(stdin))
         return
     try:
         file = io.BufferedReader(io.FileIO(path), _CHUNK_BYTES)

@@ -6,7 +6,8 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, TypeVar, get_type_hints
+from types import UnionType
+from typing import Any, Final, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -17,6 +18,16 @@ _SECRET: Final = re.compile(r"password|secret|token|key", re.IGNORECASE)
 _FILE_BYTES_MAX: Final = 1024 * 1024  # a configuration or a mapping; anything larger is another file
 
 S = TypeVar("S", bound=msgspec.Struct)
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """What is wrong with one setting: its dotted name (empty for the whole), and the rest of the sentence."""
+
+    path: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.path}{self.text}" if self.path else self.text.removeprefix(": ")
 
 
 def load_table(path: str) -> dict[str, Any]:  # Any: what a user wrote, checked field by field afterwards
@@ -40,34 +51,48 @@ def load_table(path: str) -> dict[str, Any]:  # Any: what a user wrote, checked 
     return table
 
 
-def read_struct(values: Mapping[str, object], cls: type[S], path: str, problems: list[str]) -> S | None:
-    """The Struct of a table, or None with a sentence added to ``problems`` for each field that is wrong.
+def read_struct(values: Mapping[str, object], cls: type[S], path: str, problems: list[Problem]) -> S | None:
+    """The Struct of a table, or None with a Problem added for each setting that is wrong.
 
-    ``path`` names the table in the sentences. Values of fields whose name sounds secret are not repeated.
+    ``path`` is the table's own name. Fields that are Structs are read from the tables inside. Values of fields whose
+    name sounds secret are not repeated.
     """
     hints = get_type_hints(cls, include_extras=True)
     fields = {field.encode_name: field for field in msgspec.structs.fields(cls)}
     before = len(problems)
     for name in values:
         if name not in fields:
-            problems.append(f"{_dotted(path, name)} is not a setting{_suggestion(name, list(fields))}")
+            problems.append(Problem(dotted(path, name), f" is not a setting{_suggestion(name, list(fields))}"))
     read: dict[str, Any] = {}
     for name, field in fields.items():
+        at = dotted(path, name)
         if name not in values:
             if field.required:
-                problems.append(f"{_dotted(path, name)} is needed and was not given")
+                problems.append(Problem(at, " is needed and was not given"))
+            continue
+        value, inner = values[name], struct_of(hints[field.name])
+        if inner is not None and isinstance(value, dict):
+            read[field.name] = read_struct(value, inner, at, problems)
             continue
         try:
-            read[field.name] = msgspec.convert(values[name], hints[field.name])
+            read[field.name] = msgspec.convert(value, hints[field.name])
         except msgspec.ValidationError as error:
-            problems.append(f"{_dotted(path, name)}: {_expected(error)}{_found(name, values[name])}")
+            problems.append(Problem(at, f": {_expected(error)}{_found(name, value)}"))
     if len(problems) > before:
         return None
     try:
         return cls(**read)
     except ValueError as error:  # a Struct's own check of its fields against each other
-        problems.append(f"{path}: {error}" if path else str(error))
+        problems.append(Problem(path, f": {error}"))
         return None
+
+
+def struct_of(hint: object) -> type[msgspec.Struct] | None:
+    """The Struct that an annotation names, alone or with None."""
+    for part in get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,):
+        if isinstance(part, type) and issubclass(part, msgspec.Struct):
+            return part
+    return None
 
 
 def parse_text(text: str, hint: object) -> object:
@@ -96,7 +121,8 @@ def _readings(text: str) -> list[object]:
     return readings
 
 
-def _dotted(path: str, name: str) -> str:
+def dotted(path: str, name: str) -> str:
+    """The name of a setting inside a table."""
     return f"{path}.{name}" if path else name
 
 

@@ -24,7 +24,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from engine.failures import WrongUse
-from engine.tables import load_table, read_struct
+from engine.tables import Problem, load_table, read_struct
 from schemas.times import TimeError, zone
 
 COLUMNS_MAX: Final = 1000
@@ -109,12 +109,8 @@ class Mapping(msgspec.Struct, frozen=True, kw_only=True):
 
 def load_mapping(path: str) -> Mapping:
     """The mapping in a file. Raises WrongUse with every problem found."""
-    table = load_table(path)
-    problems: list[str] = []
-    columns = table.get("columns")
-    if isinstance(columns, dict):  # read apart, so that a wrong column is named and not only its table
-        table = {**table, "columns": read_struct(columns, Columns, "columns", problems)}
-    mapping = None if problems else read_struct(table, Mapping, "", problems)
+    problems: list[Problem] = []
+    mapping = read_struct(load_table(path), Mapping, "", problems)
     if mapping is None:
-        raise WrongUse(f"{path}: " + "; ".join(problems))
+        raise WrongUse(f"{path}: " + "; ".join(str(problem) for problem in problems))
     return mapping

@@ -1,0 +1,54 @@
+"""``plimsoll balance``: what a client has now."""
+
+import click
+
+from engine.cli.door import ask_client
+from engine.cli.options import door_options, json_option, show_fields, show_json, show_table
+
+
+@click.command(short_help="What a client has.")
+@click.argument("client")
+@door_options
+@json_option
+def balance(client: str, url: str, key: str | None, as_json: bool) -> None:
+    """What CLIENT has: live balance, credit, available money, capacity, free units.
+
+    \b
+    plimsoll balance c-42
+    plimsoll balance c-42 --json
+    """
+    view = ask_client(url, key, client)
+    if as_json:
+        show_json(view)
+        return
+    currency = view.get("currency")
+    credit = view.get("credit") or {}
+
+    def money(value: object) -> str:
+        return "unlimited" if value is None else f"{value} {currency}"
+
+    temporary = credit.get("temporary", "0")
+    until = credit.get("valid_until")
+    capacity = view.get("capacity")
+    show_fields(
+        [
+            ("client", view.get("client")),
+            ("model", view.get("model")),
+            ("status", view.get("status")),
+            ("available", money(view.get("available"))),
+            ("live", money(view.get("live"))),
+            ("credit", money(credit.get("permanent"))),
+            ("temporary credit", None if temporary == "0" else f"{money(temporary)} until {until or 'removed'}"),
+            ("capacity", "unlimited" if capacity is None else capacity),
+            ("unallocated", None if view.get("unallocated") == "0" else money(view.get("unallocated"))),
+            ("version", view.get("version")),
+            ("as of", view.get("at")),
+        ]
+    )
+    units = view.get("time_balances") or []
+    if units:
+        columns = ["plan", "grant", "granted", "used", "left", "closes_at", "expires_at"]
+        click.echo()
+        show_table(
+            columns, [[unit.get(name) for name in columns] for unit in units], numbers=("granted", "used", "left")
+        )

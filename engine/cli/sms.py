@@ -1,0 +1,38 @@
+"""``plimsoll sms``: sends the SMS notifications of an engine that runs in another process."""
+
+import asyncio
+
+import click
+
+from engine.cli.configured import config_option, configured
+from engine.cli.notifying import run_notifier
+from engine.cli.options import URL_DEFAULT
+from engine.failures import WrongUse
+from engine.log.ports import NotificationLog
+from notifiers.metrics import NotifierMetrics
+
+
+@click.command(short_help="Send the SMS notifications of a running engine.")
+@click.option("--engine", envvar="PLIMSOLL_URL", default=URL_DEFAULT, show_default=True, help="Where the engine runs.")
+@click.option("--key", envvar="PLIMSOLL_KEY", help="Bearer key with scope operate. [env: PLIMSOLL_KEY]")
+@config_option
+@click.option("--metrics-port", type=click.IntRange(1, 65_535), help="Serve Prometheus metrics on this loopback port.")
+def sms(engine: str, key: str | None, config_file: str | None, metrics_port: int | None) -> None:
+    """Sends the SMS notifications of the engine at --engine, as [sms] of the configuration says.
+
+    Start the engine with --no-sms, so that only this process sends. Restarts repeat nothing that was recorded.
+
+    \b
+    plimsoll sms --config plimsoll.toml
+    plimsoll sms --engine http://10.0.0.5:8080 --key $KEY --config plimsoll.toml
+    """
+    options = configured(config_file).sms
+    if options is None:
+        raise WrongUse("[sms] is not configured: say in --config FILE where SMS goes")
+
+    async def consume(log: NotificationLog, metrics: NotifierMetrics, stop: asyncio.Event) -> None:
+        from notifiers.sms import run_sms
+
+        await run_sms(log, options, metrics, stop)
+
+    run_notifier(engine, key, metrics_port, consume)

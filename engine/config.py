@@ -1,0 +1,162 @@
+"""The one configuration of every process: a TOML file, then the environment, then flags, each over the one before.
+
+A setting ``[mail] host`` is ``PLIMSOLL_MAIL_HOST`` in the environment, ``[api.limits] events_max`` is
+``PLIMSOLL_API_LIMITS_EVENTS_MAX``; lists are JSON there, or words with commas. Everything is checked before anything
+starts, and every problem is told at once, with where the value came from.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Final, Literal, get_type_hints
+
+import msgspec
+
+from engine.failures import WrongUse
+from engine.tables import Problem, dotted, load_table, parse_text, read_struct, struct_of
+from notifiers.config import MailOptions, SmsOptions
+from projections.api.options import ApiOptions, OptionsError, check_options, is_loopback
+from schemas.topics import PARTITIONS_DEFAULT
+
+ENVIRONMENT_PREFIX: Final = "PLIMSOLL_"
+DATA_DEFAULT: Final = "./plimsoll-data"
+
+
+class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """The engine of one process: where its data is, and what bounds its work and its memory."""
+
+    data: Annotated[str, msgspec.Meta(min_length=1)] = DATA_DEFAULT
+    """Folder of the log, the state and the outputs; made where it is not there. One process at a time."""
+    partitions: Annotated[int, msgspec.Meta(ge=1, le=1024)] = PARTITIONS_DEFAULT
+    """Units of order and scaling, fixed for the life of the data. 1024: each costs memory even when idle."""
+    durability: Literal["fsync", "os"] = "fsync"
+    """fsync: an answer means the disk has it. os: an answer means the operating system has it; a power cut may lose
+    the last moments, a killed process loses nothing."""
+    batch_records_max: Annotated[int, msgspec.Meta(ge=1, le=50_000)] = 2000
+    """Records of one commit. Larger commits keep the interpreter from answering meanwhile."""
+    batch_wait_ms: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 2
+    """How long a commit waits for company: every answer is later by up to this."""
+    queue_records_max: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 50_000
+    """Events waiting for their commit; beyond it senders are asked to come back (429). About 1 KB each."""
+    hot_clients_max: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] = 200_000
+    """Clients held in memory over the store; the least recently used leave first. About 400 bytes each."""
+    events_per_second: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] = 1000
+    """The rate to plan for: what `check` counts disk with. It limits nothing."""
+
+
+class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What `plimsoll run` runs beside the engine; where false, `plimsoll mailer` and `plimsoll sms` can do it."""
+
+    mailer: bool = True
+    sms: bool = True
+
+
+class MetricsOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What is measured in passing is always counted; this is what costs something to ask."""
+
+    refresh_seconds: Annotated[int, msgspec.Meta(ge=1, le=3600)] = 5
+    """How often store sizes and timers due are measured; they cost the store a few milliseconds."""
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that can be set. ``mail`` and ``sms`` None: that channel is not configured and is not sent."""
+
+    engine: EngineOptions = EngineOptions()
+    run: RunOptions = RunOptions()
+    api: ApiOptions = ApiOptions(auth="off")
+    mail: MailOptions | None = None
+    sms: SmsOptions | None = None
+    metrics: MetricsOptions = MetricsOptions()
+
+
+class ConfigError(WrongUse):
+    """A configuration that cannot be used; ``problems`` has one sentence each, with file or variable and key."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class Override(msgspec.Struct, frozen=True):
+    """A setting given by a flag: where it goes, its value, and the flag's name for messages."""
+
+    path: tuple[str, ...]
+    value: object
+    flag: str
+
+
+def load_config(file: str | None, environment: Mapping[str, str], overrides: tuple[Override, ...] = ()) -> Config:
+    """The configuration; raises ConfigError with every problem found, or WrongUse where the file cannot be read."""
+    problems: list[str] = []
+    table: dict[str, Any] = {} if file is None else load_table(file)  # Any: what a user wrote, checked below
+    origins: dict[str, str] = {}
+    for name, path, value in _from_environment(environment, problems):
+        _put(table, path, value)
+        origins[".".join(path)] = name
+    for override in overrides:
+        _put(table, override.path, override.value)
+        origins[".".join(override.path)] = override.flag
+    _settle_auth(table)
+    found: list[Problem] = []
+    config = read_struct(table, Config, "", found)
+    problems += [_told(problem, origins, file) for problem in found]
+    if config is not None:
+        try:
+            check_options(config.api)
+        except OptionsError as error:
+            problems.append(f"{file}: {error}" if file else str(error))
+    if problems or config is None:
+        raise ConfigError(problems)
+    return config
+
+
+def _settle_auth(table: dict[str, Any]) -> None:
+    """Keys are off where none are configured and only this machine can ask; anywhere else that is an error."""
+    api = table.setdefault("api", {})
+    if isinstance(api, dict) and "auth" not in api and not api.get("keys"):
+        host = api.get("host", ApiOptions().host)
+        if isinstance(host, str) and is_loopback(host):
+            api["auth"] = "off"
+
+
+def _put(table: dict[str, Any], path: tuple[str, ...], value: object) -> None:
+    for name in path[:-1]:
+        inner = table.setdefault(name, {})
+        if not isinstance(inner, dict):
+            return  # reading the table then says what is wrong with it
+        table = inner
+    table[path[-1]] = value
+
+
+def _from_environment(
+    environment: Mapping[str, str], problems: list[str]
+) -> Iterator[tuple[str, tuple[str, ...], object]]:
+    known = dict(_variables(Config, ()))
+    sections = tuple(f"{ENVIRONMENT_PREFIX}{name.upper()}_" for name in Config.__struct_fields__)
+    for name in sorted(environment):
+        if name in known:
+            path, hint = known[name]
+            yield name, path, parse_text(environment[name], hint)
+        elif name.startswith(sections):
+            problems.append(f"{name} is not a setting; those of the configuration file have the same names")
+
+
+def _variables(
+    cls: type[msgspec.Struct], path: tuple[str, ...]
+) -> Iterator[tuple[str, tuple[tuple[str, ...], object]]]:
+    for name, hint in get_type_hints(cls, include_extras=True).items():
+        inner = struct_of(hint)
+        at = (*path, name)
+        if inner is None:
+            yield ENVIRONMENT_PREFIX + "_".join(at).upper(), (at, hint)
+        else:
+            yield from _variables(inner, at)
+
+
+def _told(problem: Problem, origins: Mapping[str, str], file: str | None) -> str:
+    """The problem with where its value came from: the variable, the flag, else the file."""
+    origin = origins.get(problem.path)
+    if origin is not None:
+        return f"{origin}{problem.text}"
+    within = next((at for at in origins if at.startswith(dotted(problem.path, ""))), None) if problem.path else None
+    if file is None:
+        return f"{problem} ({origins[within]})" if within else str(problem)
+    return f"{file}: {problem}"
