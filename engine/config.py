@@ -30,14 +30,16 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
     durability: Literal["fsync", "os"] = "fsync"
     """fsync: an answer means the disk has it. os: an answer means the operating system has it; a power cut may lose
     the last moments, a killed process loses nothing."""
-    batch_records_max: Annotated[int, msgspec.Meta(ge=1, le=50_000)] = 2000
+    batch_records_max: Annotated[int, msgspec.Meta(ge=1, le=50_000)] = 4000
     """Records of one commit. Larger commits keep the interpreter from answering meanwhile."""
-    batch_wait_ms: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 2
-    """How long a commit waits for company: every answer is later by up to this."""
-    queue_records_max: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 50_000
+    queue_records_max: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 100_000
     """Events waiting for their commit; beyond it senders are asked to come back (429). About 1 KB each."""
-    hot_clients_max: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] = 200_000
-    """Clients held in memory over the store; the least recently used leave first. About 400 bytes each."""
+    balances_max: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] = 240_000
+    """Clients whose balance is held in memory over the store; the least recently used leave first."""
+    accounts_max: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] = 48_000
+    """Clients held whole, with settings and rules: needed when a charge does more than lower a balance."""
+    store_cache_bytes: Annotated[int, msgspec.Meta(ge=1024 * 1024, le=2**40)] = 64 * 1024 * 1024
+    """RocksDB's block cache: what is read often of what does not fit above."""
     events_per_second: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] = 1000
     """The rate to plan for: what `check` counts disk with. It limits nothing."""
 

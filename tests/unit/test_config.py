@@ -24,14 +24,14 @@ def test_nothing_given_is_a_working_loopback_product() -> None:
 
 
 def test_environment_is_over_the_file_and_flags_are_over_both(tmp_path: Path) -> None:
-    text = "[engine]\npartitions = 3\nbatch_wait_ms = 4\nbatch_records_max = 5\n"
+    text = "[engine]\npartitions = 3\nqueue_records_max = 4\nbatch_records_max = 5\n"
     environment = {
-        "PLIMSOLL_ENGINE_BATCH_WAIT_MS": "40",
+        "PLIMSOLL_ENGINE_QUEUE_RECORDS_MAX": "40",
         "PLIMSOLL_ENGINE_BATCH_RECORDS_MAX": "50",
         "PLIMSOLL_KEY": "k",
     }
     config = load(tmp_path, text, environment, Override(("engine", "batch_records_max"), 500, "--batch"))
-    assert (config.engine.partitions, config.engine.batch_wait_ms, config.engine.batch_records_max) == (3, 40, 500)
+    assert (config.engine.partitions, config.engine.queue_records_max, config.engine.batch_records_max) == (3, 40, 500)
 
 
 def test_environment_reaches_nested_settings_and_lists() -> None:
@@ -96,10 +96,10 @@ def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
 
 def test_variable_and_flag_are_named_where_the_value_came_from_them(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
-        load(tmp_path, "", {"PLIMSOLL_ENGINE_PARTITIONS": "x"}, Override(("engine", "batch_wait_ms"), -1, "--wait"))
+        load(tmp_path, "", {"PLIMSOLL_ENGINE_PARTITIONS": "x"}, Override(("engine", "queue_records_max"), -1, "--wait"))
     assert caught.value.problems == [
         "PLIMSOLL_ENGINE_PARTITIONS: expected int, found 'x'",
-        "--wait: expected int >= 0, found -1",
+        "--wait: expected int >= 1, found -1",
     ]
 
 
