@@ -4,7 +4,7 @@
 """
 
 import json
-from typing import Final, NoReturn
+from typing import Final, Literal, NoReturn
 
 import msgspec
 
@@ -28,9 +28,8 @@ class _UsageWire(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=Tr
     started_at: str | None = None
 
 
-class _ChargeWire(
-    msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, tag_field="type", tag="charge"
-):
+class _ChargeWire(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    type: Literal["charge"]  # a field, not a tag: msgspec takes an object without its tag
     id: str
     source: str
     client: str
@@ -65,7 +64,7 @@ def decode(raw: bytes, *, unknown_refused: bool = False, engine: bool = False) -
 def decode_line(raw: bytes) -> Line:
     """The event of a replay line with its log time: ``at`` where given, else ``time``."""
     charge = _decode_fast(raw)
-    if charge is not None and b'"at"' not in raw:
+    if charge is not None and b'"at"' not in raw and b"\\" not in raw:  # a name may be written with escapes
         return Line(charge, charge.time)
     event, values = _decode_any(raw, unknown_refused=False, engine=False)
     if values is None:
@@ -95,12 +94,12 @@ def _decode_fast(raw: bytes) -> Charge | None:
         wire = _decode_charge(raw)
         amount = wire.amount_micros
         if amount is None:
-            amount = parse_money(wire.amount)  # type: ignore[arg-type]  # None raises TypeError, caught below
+            if wire.amount is None:
+                return None
+            amount = parse_money(wire.amount)
         elif wire.amount is not None:
             return None
-        if not 0 <= amount <= MICROS_MAX or not (
-            is_visible(wire.id) and is_visible(wire.source) and is_visible(wire.client)
-        ):
+        if not 0 <= amount <= MICROS_MAX or not _are_visible(wire.id, wire.source, wire.client):
             return None
         time = parse_time(wire.time)
         if wire.currency is not None:
@@ -117,6 +116,18 @@ def _decode_fast(raw: bytes) -> Charge | None:
         )
     except (msgspec.MsgspecError, ValueError, TypeError, RecursionError):
         return None
+
+
+def _are_visible(id: str, source: str, client: str) -> bool:
+    """``is_visible`` of all three, for the price of one."""
+    names = id + source + client
+    return (
+        0 < len(id) <= 128
+        and 0 < len(source) <= 128
+        and 0 < len(client) <= 128
+        and names.isprintable()
+        and " " not in names
+    )
 
 
 def _usage(wire: _UsageWire, time: int) -> Usage:
@@ -154,7 +165,6 @@ def parse_object(raw: bytes) -> JsonObject | Refusal:
     try:
         text = raw.decode()
         value = json.loads(text, parse_float=JsonFloat, parse_constant=_refuse_constant)
-        text.encode()
         _check_unicode(value)
     except UnicodeDecodeError as error:
         return Refusal(Reason.MALFORMED, f"expected JSON in UTF-8, found a bad byte at {error.start}")
@@ -186,5 +196,3 @@ def _check_unicode(value: object, depth: int = 0) -> None:
     elif isinstance(value, list):
         for item in value:
             _check_unicode(item, depth + 1)
-
-
