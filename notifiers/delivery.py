@@ -177,7 +177,7 @@ class Delivering:
         lane.next_offset = records[-1].offset + 1
 
     def _unreadable(self, record: LogRecord, error: Exception) -> Delivery:
-        place = f"{record.topic}/{record.partition}/{record.offset}"
+        place = f"{record.topic.value}/{record.partition}/{record.offset}"
         _log.error("%s: %s is no notification: %s", self._channel, place, mask_text(str(error)))
         return Delivery(
             notification=place,

@@ -1,0 +1,1 @@
+"""Real sockets on loopback: servers, gateways and processes as they are used."""
