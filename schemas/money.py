@@ -18,6 +18,8 @@ PERCENT_SCALE: Final = 10**6
 _MONEY = re.compile(r"-?[0-9]+(?:\.[0-9]{1,6})?", re.ASCII)
 _RATE = re.compile(r"([0-9]{1,18})(?:\.([0-9]{1,12}))?", re.ASCII)
 _PERCENT = re.compile(r"([0-9]{1,12})(?:\.([0-9]{1,6}))?", re.ASCII)
+_PLAIN_DIGITS_MAX: Final = 12
+_FRACTION_SCALE: Final = (1_000_000, 100_000, 10_000, 1_000, 100, 10, 1)
 MONEY_CHARACTERS_MAX: Final = 40  # longer text cannot be a value that fits, and big integers cost quadratic time
 
 
@@ -30,9 +32,14 @@ def parse_money(text: str) -> Micros:
 
     Raises MoneyError for anything but ``-?[0-9]+(\\.[0-9]{1,6})?`` in ASCII, and for what exceeds 63 bits.
     """
+    whole, _, fraction = text.partition(".")
+    if len(whole) <= _PLAIN_DIGITS_MAX and whole.isdigit() and text.isascii():  # a price: no sign, far from the bounds
+        if fraction.isdigit() and len(fraction) <= 6:
+            return Micros(int(whole) * MICROS_PER_UNIT + int(fraction) * _FRACTION_SCALE[len(fraction)])
+        if len(whole) == len(text):
+            return Micros(int(whole) * MICROS_PER_UNIT)
     if len(text) > MONEY_CHARACTERS_MAX or _MONEY.fullmatch(text) is None:
         raise MoneyError(f"expected a decimal string with at most 6 fractional digits, found {shorten(text)!r}")
-    whole, _, fraction = text.partition(".")
     micros = int(whole + fraction.ljust(6, "0"))
     if not -MICROS_MAX <= micros <= MICROS_MAX:
         raise MoneyError(f"expected an amount of at most {format_money(Micros(MICROS_MAX))}, found {text}")
@@ -41,11 +48,12 @@ def parse_money(text: str) -> Micros:
 
 def format_money(micros: int) -> str:
     """The shortest decimal string of an amount in micro-units: no exponent, no trailing zeros, no ``-0``."""
-    sign = "-" if micros < 0 else ""
-    whole, fraction = divmod(abs(micros), MICROS_PER_UNIT)
+    if micros < 0:
+        return "-" + format_money(-micros)
+    whole, fraction = divmod(micros, MICROS_PER_UNIT)
     if fraction == 0:
-        return f"{sign}{whole}"
-    return f"{sign}{whole}.{fraction:06d}".rstrip("0")
+        return str(whole)
+    return f"{whole}.{fraction:06d}".rstrip("0")
 
 
 def parse_rate(text: str) -> int:

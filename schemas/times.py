@@ -67,6 +67,7 @@ def _parse_any(text: str) -> Instant:
     return Instant(instant)
 
 
+@lru_cache(maxsize=256)  # the outputs of one commit share their log time
 def format_time(instant: int) -> str:
     """RFC 3339 in UTC with ``Z``; the fraction only where there is one, without trailing zeros.
 

@@ -26,8 +26,8 @@ def murmur2(key: bytes) -> int:
     m = 0x5BD1E995
     h = (0x9747B28C ^ length) & mask
     whole = length & ~3
-    for k in _words(key, length >> 2):
-        k = (k * m) & mask
+    for word in _words(key, length >> 2):
+        k = (word * m) & mask
         h = ((h * m) ^ ((k ^ (k >> 24)) * m)) & mask
     if whole != length:
         h = ((h ^ int.from_bytes(key[whole:], "little")) * m) & mask

@@ -42,7 +42,7 @@ from schemas.events import (
     TransferLeg,
     TransferOutcome,
 )
-from schemas.outputs import Cause, rejection_of
+from schemas.outputs import rejection_of
 from schemas.reasons import Reason, Refusal
 
 
@@ -96,7 +96,7 @@ def fold(state: State, records: Iterable[Record], out: Outcome) -> None:
                     if event.amount:
                         balance.charged_at = now
                     dirty[event.client] = balance
-                    note = ChangeNote(now, Cause(event.source, event.id))
+                    note = ChangeNote(now, event)
                     if every_change:
                         out.change(state, balance, note)
                     else:

@@ -7,7 +7,7 @@ import msgspec
 
 from engine.core.configuration import Conversion
 from engine.core.records import Balance
-from schemas.events import EngineEvent
+from schemas.events import AnyEvent, EngineEvent, Tick, TransferLeg, TransferOutcome
 from schemas.outputs import AnyOutput, Cause, Change
 from schemas.reasons import Refusal
 
@@ -29,12 +29,20 @@ Answer = Verdict | Refusal
 
 
 class ChangeNote(msgspec.Struct, frozen=True, gc=False):
-    """What a change says of its event beside the view: when, which, at what rate or percentage."""
+    """What a change says of its event beside the view: when, which (None: the clock), at what rate or percentage."""
 
     at: int
-    cause: Cause | None
+    event: AnyEvent | None
     conversion: Conversion | None = None
     percent: int | None = None
+
+
+def cause_of(event: AnyEvent | None) -> Cause | None:
+    """The identity of the event that causes an output; a transfer's records are caused by its request."""
+    if event is None or isinstance(event, Tick):
+        return None
+    name = event.transfer if isinstance(event, TransferLeg | TransferOutcome) else event
+    return Cause(name.source, name.id)
 
 
 class Outcome:
@@ -66,6 +74,6 @@ class Outcome:
             self.changed[balance.client] = note
 
     def take_changes(self, state: "State") -> list[Change]:
-        """The coalesced changes of the batch, one a client, by client id."""
+        """The coalesced changes of the batch, one a client, in the order in which they first changed."""
         balances = state.balances
-        return [self._view(state, balances[client], note) for client, note in sorted(self.changed.items())]
+        return [self._view(state, balances[client], note) for client, note in self.changed.items()]

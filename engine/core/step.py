@@ -7,12 +7,12 @@ in the order of semantics 6.
 from typing import Literal
 
 from engine.core.configuration import Conversion
-from engine.core.outcome import ChangeNote, Outcome
+from engine.core.outcome import ChangeNote, Outcome, cause_of
 from engine.core.records import Account, Balance
 from engine.core.state import State
-from schemas.events import AnyEvent, Channel, Tick, TransferLeg, TransferOutcome
+from schemas.events import AnyEvent, Channel
 from schemas.money import MICROS_MAX, format_money
-from schemas.outputs import Cause, CreditHistory, Kind, Notification, UnitsExpired, UsageRejected
+from schemas.outputs import CreditHistory, Kind, Notification, UnitsExpired, UsageRejected
 from schemas.reasons import Reason, Refusal
 from schemas.times import format_time
 
@@ -26,6 +26,7 @@ class Step:
         "cause",
         "charged",
         "conversion",
+        "event",
         "history",
         "notifications",
         "now",
@@ -48,6 +49,7 @@ class Step:
         self.balance = balance
         self.account = account
         self.now = now
+        self.event = event
         self.cause = cause_of(event)
         self.history: list[CreditHistory] = []
         self.usage_rejected: list[UsageRejected] = []
@@ -157,21 +159,13 @@ class Step:
         out = self.out
         if changed:
             self.balance.version += 1
-            note = ChangeNote(self.now, self.cause, self.conversion, self.percent)
+            note = ChangeNote(self.now, self.event, self.conversion, self.percent)
             out.change(self.state, self.balance, note)
         out.outputs.extend(self.history)
         out.outputs.extend(self.usage_rejected)
         self.units_expired.sort(key=lambda expired: expired.grant)
         out.outputs.extend(self.units_expired)
         out.outputs.extend(self.notifications)
-
-
-def cause_of(event: AnyEvent | None) -> Cause | None:
-    """The identity of the event that causes a step; a transfer's records are caused by its request."""
-    if event is None or isinstance(event, Tick):
-        return None
-    name = event.transfer if isinstance(event, TransferLeg | TransferOutcome) else event
-    return Cause(name.source, name.id)
 
 
 def does_not_fit(micros: int) -> Refusal:

@@ -1,6 +1,9 @@
 """A client's whole view, as ``change`` carries it and the API shows it."""
 
-from engine.core.outcome import ChangeNote
+
+from functools import lru_cache
+
+from engine.core.outcome import ChangeNote, cause_of
 from engine.core.records import Balance
 from engine.core.state import State
 from engine.core.time_balance import views_of
@@ -11,22 +14,17 @@ from schemas.times import format_time
 
 def view(state: State, balance: Balance, note: ChangeNote) -> Change:
     """The change of a client's latest version."""
-    permanent, valid_until = balance.permanent, balance.valid_until
     available = balance.available
     conversion = note.conversion
-    change = Change(
+    return Change(
         client=balance.client,
         version=balance.version,
         at=format_time(note.at),
-        cause=note.cause,
+        cause=cause_of(note.event),
         currency=balance.currency,
         model="postpaid" if balance.postpaid else "prepaid",
         live=format_money(balance.live),
-        credit=Credit(
-            None if permanent is None else format_money(permanent),
-            format_money(balance.temporary),
-            None if valid_until is None else format_time(valid_until),
-        ),
+        credit=_credit(balance.permanent, balance.temporary, balance.valid_until),
         available=None if available is None else format_money(available),
         status="active" if available is None or available > 0 else "exhausted",
         capacity=balance.capacity,
@@ -37,7 +35,15 @@ def view(state: State, balance: Balance, note: ChangeNote) -> Change:
         rate_quote=None if conversion is None else conversion.quote,
         percent=None if note.percent is None else format_percent(note.percent),
     )
-    return change
+
+
+@lru_cache(maxsize=4096)  # few distinct ones: most clients have the same limit and no temporary increase
+def _credit(permanent: int | None, temporary: int, valid_until: int | None) -> Credit:
+    return Credit(
+        None if permanent is None else format_money(permanent),
+        format_money(temporary),
+        None if valid_until is None else format_time(valid_until),
+    )
 
 
 def shown(state: State, balance: Balance) -> tuple[object, ...]:

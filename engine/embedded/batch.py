@@ -16,7 +16,7 @@ from engine.log.chunks import Entry
 from engine.log.ports import Answer
 from engine.partition.partition import Partition
 from schemas.engine_events import encode_engine_event
-from schemas.events import AnyEvent, Configuration, Deleted, Tick, Transfer
+from schemas.events import AnyEvent, Charge, Configuration, Deleted, Tick, Transfer
 from schemas.outputs import rejection_of
 from schemas.reasons import Reason, Refusal
 
@@ -51,7 +51,13 @@ class BatchFold:
         route = self._route
         for index, event in enumerate(events):
             raw = raws[index]
-            if isinstance(event, Refusal):
+            if type(event) is Charge:
+                number = route(event.client)
+                at = times[number]
+                records[number].append(Record(at, event, raw))
+                entries[number].append(Entry(event.client, at, raw))
+                slots[number].append((answers, index))
+            elif isinstance(event, Refusal):
                 self._refuse_at_door(event, raw, answers, index)
             elif isinstance(event, _REACHES_BEYOND):
                 self._fold()
@@ -65,12 +71,7 @@ class BatchFold:
                 refusal = Refusal(Reason.UNKNOWN_TYPE, "type: 'tick' is the clock's own; log time is the append time")
                 self._refuse_at_door(refusal, raw, answers, index)
             else:
-                client: str = event.client
-                number = route(client)
-                at = times[number]
-                records[number].append(Record(at, event, raw))
-                entries[number].append(Entry(client, at, raw))
-                slots[number].append((answers, index))
+                self._put(route(event.client), event, raw, (answers, index))
         self.events += len(events)
 
     def add_tick(self, number: int, tick: Tick) -> None:

@@ -5,6 +5,7 @@ current span or the one before, so a look-up is two reads, each of which a bloom
 Families are shared by the partitions of a store: an identity names its client.
 """
 
+import struct
 from collections.abc import Callable
 from typing import Final
 
@@ -12,8 +13,7 @@ from engine.core.state import DEDUPE_WINDOW
 from engine.store.ports import Batch, Store
 
 _FAMILY: Final = "seen-"
-_CONTENT_BYTES: Final = 8
-_AT_BYTES: Final = 8
+_HEAD: Final = struct.Struct(">Qq")  # content, first log time
 
 Value = tuple[int, int, bytes]
 
@@ -74,11 +74,8 @@ class StoredSeen:
         for read in self._reads:
             value = read(identity)
             if value is not None:
-                return (
-                    int.from_bytes(value[:_CONTENT_BYTES], "big"),
-                    int.from_bytes(value[_CONTENT_BYTES : _CONTENT_BYTES + _AT_BYTES], "big", signed=True),
-                    value[_CONTENT_BYTES + _AT_BYTES :],
-                )
+                content, at = _HEAD.unpack_from(value)
+                return content, at, value[_HEAD.size :]
         return None
 
     def put(self, identity: bytes, content: int, at: int, kept: bytes = b"") -> None:
@@ -87,13 +84,13 @@ class StoredSeen:
     def write(self, batch: Batch) -> None:
         """Adds what is new to a batch; the batch is left using the last family."""
         family = ""
-        put = batch.put
+        put, pack = batch.put, _HEAD.pack
         for identity, (content, at, kept) in self._pending.items():
             name = self._families.name(at)
             if name != family:
                 batch.use(name)
                 family = name
-            put(identity, content.to_bytes(_CONTENT_BYTES, "big") + at.to_bytes(_AT_BYTES, "big", signed=True) + kept)
+            put(identity, pack(content, at) + kept)
 
     def written(self) -> None:
         """The batch is in the store."""
