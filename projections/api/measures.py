@@ -38,7 +38,7 @@ class Measures:
         self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
-        """One answered request; status 499: the caller had left."""
+        """One request that ended; status 499: the caller had left, 0: it was cut off when the door closed."""
         method = method if method in METHODS else "other"
         children = self._children.get((method, route, status))
         if children is None:

@@ -35,8 +35,9 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     body_bytes_max: int = 8 * 1024 * 1024
     """One request's body. Larger is answered 413 as soon as it is known."""
-    bodies_bytes_max: int = 64 * 1024 * 1024
-    """All bodies that are held at one time: the memory that the door can cost. Beyond it, 503."""
+    bodies_bytes_max: int = 32 * 1024 * 1024
+    """All bodies that are held at one time; with the events split from them the door costs up to three times this
+    in memory. Beyond it, 503."""
     event_bytes_max: int = 256 * 1024
     """One event. The longest legitimate one, a profile with every list full, is below this."""
     events_max: int = 10_000

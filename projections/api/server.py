@@ -69,7 +69,11 @@ async def serve(app: Starlette, options: ApiOptions, stop: asyncio.Event, bound:
     """
     bound = listen(options) if bound is None else bound
     service: Service = app.state.service
-    server = _Server(_config(app, options))
+    try:
+        server = _Server(_config(app, options))
+    except ListenError:
+        bound.close()
+        raise
     serving = asyncio.create_task(server.serve(sockets=[bound]))
     stopping = asyncio.create_task(stop.wait())
     try:

@@ -3,6 +3,7 @@
 To add one: a function that opens a Bench over an empty log, entered in BENCHES. Nothing else changes.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final, Protocol
@@ -12,7 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from engine.log.http import HttpNotificationLog
 from engine.log.ports import NotificationLog
-from projections.api import ApiKey, ApiOptions, create_app, new_key
+from projections.api import ApiKey, ApiOptions, create_app, listen, new_key, serve
 from tests.fakes.ingest import FakeIngest
 from tests.fakes.log import FakeNotificationLog
 from tests.fakes.views import FakeViews
@@ -48,15 +49,18 @@ class _FakeBench:
 
 
 class _HttpBench(_FakeBench):
-    def __init__(self, fake: FakeNotificationLog, key: str, transport: httpx.AsyncBaseTransport) -> None:
+    def __init__(
+        self, fake: FakeNotificationLog, url: str, key: str | None, transport: httpx.AsyncBaseTransport
+    ) -> None:
         super().__init__(fake)
+        self._url = url
         self._key = key
         self._transport = transport
         self.opened: HttpNotificationLog | None = None
 
     async def reopen(self) -> None:
         # The adapter before is left open: closing it would close the transport that both share.
-        self.opened = await HttpNotificationLog.open("http://localhost", self._key, self._transport)
+        self.opened = await HttpNotificationLog.open(self._url, self._key, self._transport)
         self.log = self.opened
 
 
@@ -67,16 +71,41 @@ async def _fake() -> AsyncIterator[Bench]:
 
 @asynccontextmanager
 async def _http() -> AsyncIterator[Bench]:
-    """The HTTP adapter at the real application, with keys on, over the fake."""
+    """The HTTP adapter at the real application, with keys on and no socket between, over the fake."""
     key, digest = new_key()
     options = ApiOptions(keys=(ApiKey("mailer", digest, ("operate",)),))
     fake = FakeNotificationLog()
     app = create_app(FakeIngest(), FakeViews(), fake, options, CollectorRegistry())
-    bench = _HttpBench(fake, key, httpx.ASGITransport(app))
+    bench = _HttpBench(fake, "http://localhost", key, httpx.ASGITransport(app))
     await bench.reopen()
     assert bench.opened is not None
     async with bench.opened:
         yield bench
 
 
-BENCHES: Final[dict[str, Callable[[], AbstractAsyncContextManager[Bench]]]] = {"fake": _fake, "http": _http}
+@asynccontextmanager
+async def _socket() -> AsyncIterator[Bench]:
+    """The HTTP adapter at the real server over a socket, with keys off, over the fake."""
+    options = ApiOptions(port=0, auth="off")
+    bound = listen(options)
+    url = f"http://127.0.0.1:{bound.getsockname()[1]}"
+    fake = FakeNotificationLog()
+    app = create_app(FakeIngest(), FakeViews(), fake, options, CollectorRegistry())
+    stop = asyncio.Event()
+    serving = asyncio.create_task(serve(app, options, stop, bound))
+    bench = _HttpBench(fake, url, None, httpx.AsyncHTTPTransport())
+    await bench.reopen()
+    assert bench.opened is not None
+    try:
+        async with bench.opened:
+            yield bench
+    finally:
+        stop.set()
+        await serving
+
+
+BENCHES: Final[dict[str, Callable[[], AbstractAsyncContextManager[Bench]]]] = {
+    "fake": _fake,
+    "http": _http,
+    "socket": _socket,
+}

@@ -9,12 +9,16 @@ from schemas.topics import Topic
 
 
 class FakeNotificationLog:
-    """``append`` writes a record; ``deliveries`` holds those committed, by consumer; ``failure`` is raised if set."""
+    """``append`` writes a record; ``deliveries`` holds those committed, by consumer; ``failure`` is raised if set.
+
+    ``waiting`` is set while somebody waits, ``left`` once somebody has ceased to.
+    """
 
     def __init__(self, partitions: int = 3) -> None:
         self.deliveries: dict[str, list[Delivery]] = {}
         self.failure: Exception | None = None
         self.waiting = asyncio.Event()
+        self.left = asyncio.Event()
         self._records: list[list[LogRecord]] = [[] for _ in range(partitions)]
         self._positions: dict[str, dict[int, int]] = {}
         self._appended = asyncio.Event()
@@ -50,6 +54,7 @@ class FakeNotificationLog:
             pass
         finally:
             self.waiting.clear()
+            self.left.set()
 
     async def settled(self, consumer: str, notifications: Sequence[str]) -> frozenset[str]:
         self._fail()

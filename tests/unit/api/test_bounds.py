@@ -1,6 +1,7 @@
 """What one sender, and all together, can make the door hold: bodies, events, requests in flight."""
 
 import asyncio
+import tracemalloc
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
@@ -33,14 +34,14 @@ async def test_a_body_at_the_limit_is_taken_and_one_byte_more_is_not() -> None:
 async def test_a_chunked_body_is_cut_off_where_it_passes_the_limit() -> None:
     taken = 0
 
-    async def endless() -> AsyncIterator[bytes]:
+    async def far_too_long() -> AsyncIterator[bytes]:
         nonlocal taken
-        while True:
+        for _ in range(1_000):
             taken += 1
             yield b"x" * 100
 
     async with opened(with_limits(body_bytes_max=1_000)) as door:
-        answer = await door.client.post("/v1/events", content=endless(), headers=NDJSON)
+        answer = await door.client.post("/v1/events", content=far_too_long(), headers=NDJSON)
         assert problem(answer) == (413, "body_too_large")
         assert taken == 11
         assert _service(door).bodies.bytes_held == 0
@@ -79,8 +80,15 @@ async def test_events_at_the_limit_are_taken_and_one_more_is_not(media: str) -> 
 
 async def test_millions_of_tiny_values_are_not_built() -> None:
     async with opened() as door:
-        answer = await door.events(b"[" + b"1," * 4_000_000 + b"1]")
+        body = b"[" + b"1," * 4_000_000 + b"1]"
+        tracemalloc.start()
+        try:
+            answer = await door.events(body)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
         assert problem(answer) == (413, "events_too_many")
+        assert peak < 4 * len(body)
 
 
 async def test_a_sender_that_stands_still_is_answered() -> None:

@@ -162,6 +162,16 @@ async def test_who_waits_is_answered_when_the_door_closes() -> None:
             socket.create_connection(("127.0.0.1", port)).close()
 
 
+async def test_who_waits_and_goes_makes_room() -> None:
+    log = FakeNotificationLog()
+    async with _served(log=log) as (port, _, _):
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /v1/log/notifications?wait_seconds=30 HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        await log.waiting.wait()
+        writer.close()
+        await log.left.wait()
+
+
 async def test_a_connection_in_which_one_event_follows_another_stays_open() -> None:
     async with _served() as (port, _, _):
         raw = charge("1")
