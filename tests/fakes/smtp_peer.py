@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+import warnings
 from collections.abc import Callable
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -60,7 +61,15 @@ class SmtpPeer:
 
     def _protocol(self) -> SMTP:
         self.greetings += 1
-        connection = SMTP(
+        with warnings.catch_warnings():
+            # Over implicit TLS, which aiosmtpd does not know of, it warns that AUTH is asked for without STARTTLS.
+            warnings.simplefilter("ignore", UserWarning)
+            connection = self._connection()
+        self._connections.append(connection)
+        return connection
+
+    def _connection(self) -> SMTP:
+        return SMTP(
             self,
             hostname="mx.test",
             tls_context=None if self._implicit else self._tls,
@@ -69,8 +78,6 @@ class SmtpPeer:
             auth_required=self._password is not None,
             auth_require_tls=self._tls is not None and not self._implicit,
         )
-        self._connections.append(connection)
-        return connection
 
     def _authenticate(
         self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: object
