@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -103,10 +103,13 @@ class EmbeddedEngine:
         self._queued = 0
         self._unsynced: list[tuple[list[int], Callable[[], None]]] = []
         self._durable = [list(partition.meta.offsets) for partition in self.partitions]
+        self._waiting: set[asyncio.Future[Any]] = set()  # Any: answers, or nothing but the end of a write
         self._work = asyncio.Event()
         self._written = asyncio.Event()
         self._stopping = False
+        self._ended = False
         self._failure: StoreError | None = None
+        self._failed = asyncio.Event()
         self.notifications = EmbeddedNotificationLog(
             store, self.partitions, self.route, self._durable_end, self._write_aside, clock
         )
@@ -128,7 +131,7 @@ class EmbeddedEngine:
             raise Unavailable("the engine is stopping; send again in a moment")
         if self._queued + len(events) > self._options.queue_records_max and self._queued:
             raise Overloaded(_RETRY_AFTER_SECONDS)
-        done: asyncio.Future[list[Answer]] = asyncio.get_running_loop().create_future()
+        done: asyncio.Future[list[Answer]] = self._promise()
         decoded = [decode(raw, unknown_refused=True) for raw in events]
         self._queue.append(_Submission(events, decoded, [None] * len(events), done))
         self._queued += len(events)
@@ -143,6 +146,7 @@ class EmbeddedEngine:
             asyncio.create_task(self._sync_loop(), name="sync"),
             asyncio.create_task(self._tick_loop(), name="tick"),
             asyncio.create_task(self._maintenance_loop(), name="maintenance"),
+            asyncio.create_task(self._raise_failure(), name="failure"),
         ]
         stopped = asyncio.create_task(stop.wait(), name="stop")
         try:
@@ -267,10 +271,16 @@ class EmbeddedEngine:
 
     def _write_aside(self, batch: Batch) -> "asyncio.Future[None]":
         """Writes what is no event (positions, deliveries); the future resolves once it is durable."""
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if self._failure is not None:
             raise Unavailable(str(self._failure))
-        self._store.write(batch)
+        if self._ended:
+            raise Unavailable("the engine has stopped")
+        try:
+            self._store.write(batch)
+        except StoreError as error:
+            self._fail(error)
+            raise Unavailable(str(error)) from error
+        done: asyncio.Future[None] = self._promise()
 
         def settle() -> None:
             if not done.done():
@@ -297,15 +307,30 @@ class EmbeddedEngine:
 
     def _fail(self, error: StoreError) -> None:
         self._failure = error
+        self._failed.set()
+
+    async def _raise_failure(self) -> None:
+        """Ends ``run`` where the store failed in a write that was not its own."""
+        await self._failed.wait()
+        assert self._failure is not None
+        raise self._failure
+
+    def _promise(self) -> "asyncio.Future[Any]":
+        """A future that is resolved by the sync loop, or told of the end by ``_answer_nobody``."""
+        done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._waiting.add(done)
+        done.add_done_callback(self._waiting.discard)
+        return done
 
     def _answer_nobody(self) -> None:
-        """Whoever still waits is told that nothing was promised."""
-        failure = Unavailable(str(self._failure or "the engine has stopped; send again, nothing is applied twice"))
-        for submission in self._queue:
-            if not submission.done.done():
-                submission.done.set_exception(failure)
+        """Whoever still waits, queued or written and not synced, is told that nothing was promised."""
+        self._ended = True
         self._queue.clear()
         self._queued = 0
+        failure = str(self._failure or "the engine has stopped; send again, nothing is applied twice")
+        for done in self._waiting:
+            if not done.done():
+                done.set_exception(Unavailable(failure))
 
 
 def _resolve(submissions: list[_Submission]) -> None:

@@ -160,7 +160,11 @@ class RocksStore:
 
     def bytes_on_disk(self) -> int:
         """What the folder takes, all files."""
-        return sum(entry.stat().st_size for entry in os.scandir(self._path) if entry.is_file(follow_symlinks=False))
+        size = 0
+        for entry in os.scandir(self._path):
+            with suppress(FileNotFoundError):  # a compaction removes files while they are counted
+                size += entry.stat(follow_symlinks=False).st_size
+        return size
 
 
 def _exists(path: Path) -> bool:
