@@ -188,7 +188,8 @@ def _as_received(reason: Reason, raw: bytes) -> msgspec.Raw | str:
             break
         characters_max //= 2
     if len(cut) > EVENT_BYTES_MAX:  # long by count, not by length: keep what names the event
-        kept = {name: whole[name] for name in ("type", "source", "id", "client", "time") if name in whole}
+        named = {name: whole[name] for name in ("type", "source", "id", "client", "time") if name in whole}
+        kept = {name: value for name, value in named.items() if not isinstance(value, list | dict)}
         kept["cut"] = f"{len(raw)} bytes; only what names the event was kept"
         cut = json.dumps(_cut_strings(kept, 256), ensure_ascii=False, separators=(",", ":")).encode()
     return msgspec.Raw(cut)
