@@ -24,9 +24,38 @@ CHARGE: Json = {
 USAGE: Json = {"type": "voice", "quantity": 61, "unit": "second", "started_at": "2026-01-31T09:58:59Z"}
 
 visible = st.text(st.characters(min_codepoint=33, max_codepoint=0x1F600, exclude_categories=["Cs"]), max_size=8)
-junk = st.sampled_from(
-    [None, True, 0, -1, 5, 5.0, 1.5, 1e300, 2**63 - 1, 2**63, 10**40, "", "0", "-0", "1.0000001", "1e3", " ", "a b"]
-    + ["x" * 128, "x" * 129, "٥", "\u2028", "é", "\0", "2026-01-31T10:00:00+02:00", "2026-01-31", [], {}, ["1"]]
+junk: st.SearchStrategy[Any] = st.sampled_from(
+    [
+        None,
+        True,
+        0,
+        -1,
+        5,
+        5.0,
+        1.5,
+        1e300,
+        2**63 - 1,
+        2**63,
+        10**40,
+        "",
+        "0",
+        "-0",
+        "1.0000001",
+        "1e3",
+        " ",
+        "a b",
+        "x" * 128,
+        "x" * 129,
+        "٥",
+        "\u2028",
+        "é",
+        "\0",
+        "2026-01-31T10:00:00+02:00",
+        "2026-01-31",
+        [],
+        {},
+        ["1"],
+    ]
 )
 decimal = st.from_regex(r"-?[0-9]{1,14}(\.[0-9]{1,7})?", fullmatch=True)
 time = st.from_regex(
