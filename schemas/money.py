@@ -50,10 +50,11 @@ def format_money(micros: int) -> str:
     """The shortest decimal string of an amount in micro-units: no exponent, no trailing zeros, no ``-0``."""
     if micros < 0:
         return "-" + format_money(-micros)
-    whole, fraction = divmod(micros, MICROS_PER_UNIT)
-    if fraction == 0:
-        return str(whole)
-    return f"{whole}.{fraction:06d}".rstrip("0")
+    digits = str(micros)
+    if micros < MICROS_PER_UNIT:
+        return ("0." + digits.zfill(6)).rstrip("0") if micros else digits
+    whole, fraction = digits[:-6], digits[-6:]
+    return whole if fraction == "000000" else f"{whole}.{fraction}".rstrip("0")
 
 
 def parse_rate(text: str) -> int:

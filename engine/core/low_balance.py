@@ -88,16 +88,25 @@ def _evaluate(step: Step, profile: Profile, rule: Rule, conversion: Conversion |
     if not state.open:
         state.open = True
         state.episode = account.take_episode()
-    if profile.max_qty is not None and state.count >= profile.max_qty:
-        return
-    reminder = next_reminder(profile, state)
-    if state.sent_at is None or (reminder is not None and step.now >= reminder):
+    if is_due(profile, state, step.now):
         _emit(step, profile, rule, state, recovered=False)
 
 
+def is_spent(profile: Profile, state: RuleState) -> bool:
+    """Whether a rule has sent as often as its profile allows."""
+    return profile.max_qty is not None and state.count >= profile.max_qty
+
+
+def is_due(profile: Profile, state: RuleState, now: int) -> bool:
+    """Whether an open rule fires at that instant, if it has a recipient."""
+    if is_spent(profile, state):
+        return False
+    reminder = next_reminder(profile, state)
+    return state.sent_at is None or (reminder is not None and now >= reminder)
+
+
 def _emit(step: Step, profile: Profile, rule: Rule, state: RuleState, *, recovered: bool) -> None:
-    addressed = [(channel, recipients(step, rule, channel)) for channel in CHANNELS if channel in rule.channels]
-    addressed = [(channel, to) for channel, to in addressed if to]
+    addressed = addresses_of(step.state.config, step.account.settings, rule)
     if not addressed:
         return
     if not recovered:
@@ -120,16 +129,19 @@ def _emit(step: Step, profile: Profile, rule: Rule, state: RuleState, *, recover
 
 def next_reminder(profile: Profile, state: RuleState) -> int | None:
     """When an open rule fires again while it stays below; None: not without a refill or an edit."""
-    if state.sent_at is None or not profile.period_seconds:
-        return None
-    if profile.max_qty is not None and state.count >= profile.max_qty:
+    if state.sent_at is None or not profile.period_seconds or is_spent(profile, state):
         return None
     return state.sent_at + profile.period_seconds * SECOND
 
 
-def recipients(step: Step, rule: Rule, channel: Channel) -> tuple[str, ...]:
+def addresses_of(config: Config, settings: Client, rule: Rule) -> list[tuple[Channel, tuple[str, ...]]]:
+    """The channels of a rule that have a recipient, in their order; empty: it has none and sends nothing."""
+    found = [(channel, recipients(config, settings, rule, channel)) for channel in CHANNELS if channel in rule.channels]
+    return [(channel, to) for channel, to in found if to]
+
+
+def recipients(config: Config, settings: Client, rule: Rule, channel: Channel) -> tuple[str, ...]:
     """The addresses of a rule on a channel, de-duplicated in order (semantics 4, "user rule", "client rule")."""
-    config, settings = step.state.config, step.account.settings
     found: list[str | None] = []
     if rule.audience == "user":
         if rule.notify:

@@ -7,7 +7,7 @@ import msgspec
 
 from engine.core.configuration import Conversion
 from engine.core.records import Balance
-from schemas.events import AnyEvent, EngineEvent, Tick, TransferLeg, TransferOutcome
+from schemas.events import AnyEvent, Charge, EngineEvent, Tick, TransferLeg, TransferOutcome
 from schemas.outputs import AnyOutput, Cause, Change
 from schemas.reasons import Refusal
 
@@ -39,6 +39,8 @@ class ChangeNote(msgspec.Struct, frozen=True, gc=False):
 
 def cause_of(event: AnyEvent | None) -> Cause | None:
     """The identity of the event that causes an output; a transfer's records are caused by its request."""
+    if type(event) is Charge:
+        return Cause(event.source, event.id)
     if event is None or isinstance(event, Tick):
         return None
     name = event.transfer if isinstance(event, TransferLeg | TransferOutcome) else event

@@ -1,7 +1,8 @@
 """A client's whole view, as ``change`` carries it and the API shows it."""
 
-
 from functools import lru_cache
+
+from msgspec.structs import replace
 
 from engine.core.outcome import ChangeNote, cause_of
 from engine.core.records import Balance
@@ -14,26 +15,33 @@ from schemas.times import format_time
 
 def view(state: State, balance: Balance, note: ChangeNote) -> Change:
     """The change of a client's latest version."""
-    available = balance.available
-    conversion = note.conversion
-    return Change(
-        client=balance.client,
-        version=balance.version,
-        at=format_time(note.at),
-        cause=cause_of(note.event),
-        currency=balance.currency,
-        model="postpaid" if balance.postpaid else "prepaid",
-        live=format_money(balance.live),
-        credit=_credit(balance.permanent, balance.temporary, balance.valid_until),
-        available=None if available is None else format_money(available),
-        status="active" if available is None or available > 0 else "exhausted",
-        capacity=balance.capacity,
-        unallocated=format_money(balance.unallocated),
-        time_balances=views_of(state, balance.client) if balance.metered else [],
+    live, permanent, temporary = balance.live, balance.permanent, balance.temporary
+    available = None if permanent is None else live + permanent + temporary
+    shown_live = format_money(live)
+    change = Change(  # by position: this is done for every client of every commit
+        balance.client,
+        balance.version,
+        format_time(note.at),
+        cause_of(note.event),
+        balance.currency,
+        "postpaid" if balance.postpaid else "prepaid",
+        shown_live,
+        _credit(permanent, temporary, balance.valid_until),
+        None if available is None else shown_live if available == live else format_money(available),
+        "active" if available is None or available > 0 else "exhausted",
+        balance.capacity,
+        format_money(balance.unallocated),
+        views_of(state, balance.client) if balance.metered else [],
+    )
+    conversion, percent = note.conversion, note.percent
+    if conversion is None and percent is None:
+        return change
+    return replace(
+        change,
         rate=None if conversion is None else conversion.rate,
         rate_base=None if conversion is None else conversion.base,
         rate_quote=None if conversion is None else conversion.quote,
-        percent=None if note.percent is None else format_percent(note.percent),
+        percent=None if percent is None else format_percent(percent),
     )
 
 
