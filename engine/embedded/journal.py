@@ -93,10 +93,13 @@ class EmbeddedNotificationLog:
         )
 
     async def commit(self, consumer: str, positions: Mapping[int, int], deliveries: Sequence[Delivery]) -> None:
+        """A commit that is repeated, because its answer was lost, records nothing twice."""
         current = dict(await self.positions(consumer))
         for partition, offset in positions.items():
             current[partition] = max(offset, current.get(partition, 0))
         batch = self._store.batch()
+        settled = await self.settled(consumer, [delivery.notification for delivery in deliveries])
+        deliveries = [delivery for delivery in deliveries if delivery.notification not in settled]
         by_partition: dict[int, list[Delivery]] = {}
         for delivery in deliveries:
             by_partition.setdefault(self._route(delivery.client), []).append(delivery)
