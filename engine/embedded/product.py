@@ -7,17 +7,21 @@ a product of which half works would not be noticed.
 
 import asyncio
 import logging
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import Final
 
 from prometheus_client import CollectorRegistry
 
 from engine.config import Config, EngineOptions
 from engine.core.outcome import ChangeNote
 from engine.core.view import view
+from engine.demo.scenery import SHOWCASE
+from engine.embedded.demo import Demo, demonstrating
 from engine.embedded.engine import EmbeddedEngine, EmbeddedOptions
 from engine.embedded.parts import Part, run_parts, stopping_signals
 from engine.failures import WrongUse
@@ -33,6 +37,8 @@ from projections.api import create_app, listen, serve
 from schemas.answers import Why
 from schemas.outputs import encode_output
 
+_CAUGHT: Final = ", caught there and shown here"
+
 Tell = Callable[[str], None]
 
 
@@ -45,27 +51,37 @@ async def run_product(config: Config, *, demo: bool = False, tell: Tell | None =
     stop = asyncio.Event()
     _log_to_stderr()
     with stopping_signals(stop), closing(listen(config.api)) as bound:
-        _check_notifiers(config)
-        options = config.engine
-        with closing(RocksStore(Path(options.data), cache_bytes=options.store_cache_bytes)) as store:
-            registry = CollectorRegistry()
-            metrics, notified = EngineMetrics(registry), NotifierMetrics(registry)
-            engine = EmbeddedEngine(store, _engine_options(options), metrics)
-            log = engine.notifications
-            app = create_app(engine, _Views(engine), log, config.api, registry)
-            parts = [
-                Part("the engine", engine.run),
-                Part("the measuring", partial(_measure, store, engine, metrics, config.metrics.refresh_seconds)),
-            ]
-            if config.mail is not None and config.run.mailer:
-                parts.append(Part("the mailer", partial(run_mailer, log, config.mail, notified)))
-            if config.sms is not None and config.run.sms:
-                parts.append(Part("the SMS consumer", partial(run_sms, log, config.sms, notified)))
-            parts.append(Part("the door", lambda halt: serve(app, config.api, halt, bound)))
-            for line in _where_to_look(config, bound.getsockname()[1]):
-                say(line)
-            await run_parts(parts, stop)
-            say("stopped; everything that was answered is on the disk")
+        if demo:
+            async with demonstrating(config, say) as shown:
+                await _run(shown.config, shown, bound, stop, say)
+        else:
+            await _run(config, None, bound, stop, say)
+
+
+async def _run(config: Config, demo: Demo | None, bound: socket.socket, stop: asyncio.Event, say: Tell) -> None:
+    _check_notifiers(config)
+    options = config.engine
+    with closing(RocksStore(Path(options.data), cache_bytes=options.store_cache_bytes)) as store:
+        registry = CollectorRegistry()
+        metrics, notified = EngineMetrics(registry), NotifierMetrics(registry)
+        engine = EmbeddedEngine(store, _engine_options(options), metrics)
+        log, views = engine.notifications, _Views(engine)
+        app = create_app(engine, views, log, config.api, registry)
+        parts = [
+            Part("the engine", engine.run),
+            Part("the measuring", partial(_measure, store, engine, metrics, config.metrics.refresh_seconds)),
+        ]
+        if config.mail is not None and config.run.mailer:
+            parts.append(Part("the mailer", partial(run_mailer, log, config.mail, notified)))
+        if config.sms is not None and config.run.sms:
+            parts.append(Part("the SMS consumer", partial(run_sms, log, config.sms, notified)))
+        parts.append(Part("the door", lambda halt: serve(app, config.api, halt, bound)))
+        if demo is not None:
+            parts += demo.parts(engine, views)
+        for line in _where_to_look(config, bound.getsockname()[1], demo is not None):
+            say(line)
+        await run_parts(parts, stop)
+    say("stopped; everything that was answered is on the disk")
 
 
 def _engine_options(options: EngineOptions) -> EmbeddedOptions:
@@ -102,19 +118,21 @@ async def _measure(
             await asyncio.wait_for(stop.wait(), refresh_seconds)
 
 
-def _where_to_look(config: Config, port: int) -> Iterator[str]:
+def _where_to_look(config: Config, port: int, demo: bool) -> Iterator[str]:
     api = config.api
     url = f"{'http' if api.tls_key is None else 'https'}://{api.host}:{port}"
     synced = "an answer means the disk has it" if config.engine.durability == "fsync" else "answers before the fsync"
     keys = "no keys: only this machine can ask" if api.auth == "off" else f"{len(api.keys)} keys"
+    client = SHOWCASE if demo else "CLIENT"
     yield f"plimsoll {version('plimsoll')} is running; Ctrl-C stops it"
-    yield f"  data       {config.engine.data} ({config.engine.partitions} partitions; {synced})"
-    yield f"  events     POST {url}/v1/events ({keys})"
-    yield f"  a client   {url}/v1/clients/ID, {url}/v1/clients/ID/why"
-    yield f"  described  {url}/openapi.json"
-    yield f"  metrics    {url}/metrics"
-    yield f"  mail       {_mail(config)}"
-    yield f"  SMS        {_sms(config)}"
+    yield f"  data      {config.engine.data} ({config.engine.partitions} partitions; {synced})"
+    yield f"  events    POST {url}/v1/events ({keys})"
+    yield f"  a client  {url}/v1/clients/{client}"
+    yield f"  why       {url}/v1/clients/{client}/why"
+    yield f"  the API   {url}/openapi.json"
+    yield f"  metrics   {url}/metrics"
+    yield f"  mail      {_mail(config)}{_CAUGHT if demo else ''}"
+    yield f"  SMS       {_sms(config)}{_CAUGHT if demo else ''}"
 
 
 def _mail(config: Config) -> str:

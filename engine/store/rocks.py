@@ -152,11 +152,13 @@ class RocksStore:
             raise StoreError(_sentence(self._path, str(error))) from error
 
     def close(self) -> None:
-        with suppress(Exception):  # a store whose disk failed cannot be flushed; its log is what counts
+        # A store whose disk failed can neither be flushed nor closed well; its log is what counts.
+        with suppress(Exception):
             self._db.flush_wal(True)
         self._families.clear()
         self._handles.clear()
-        self._db.close()
+        with suppress(Exception):
+            self._db.close()
 
     def bytes_on_disk(self) -> int:
         """What the folder takes, all files."""
