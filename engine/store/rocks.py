@@ -38,10 +38,15 @@ class RocksBatch:
         self.raw = WriteBatch(raw_mode=True)
         self.put = self.raw.put
         self.delete = self.raw.delete
-        self.delete_range = self.raw.delete_range
+        self._handle: ColumnFamily | None = None
 
     def use(self, family: str) -> None:
-        self.raw.set_default_column_family(self._handles[family])
+        self._handle = self._handles[family]
+        self.raw.set_default_column_family(self._handle)
+
+    def delete_range(self, begin: bytes, end: bytes) -> None:
+        # Unlike put and delete, rocksdict's own takes the database's default family where none is named.
+        self.raw.delete_range(begin, end, self._handle)
 
 
 class RocksStore:
