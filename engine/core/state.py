@@ -100,7 +100,7 @@ class MemoryDueIndex:
     def move(self, client: str, old: int, new: int) -> None:
         assert self._due.get(client, NEVER) == old, (client, old)
         if new == NEVER:
-            del self._due[client]
+            self._due.pop(client, None)
         else:
             self._due[client] = new
             heappush(self._heap, (new, client))

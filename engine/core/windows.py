@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from schemas.events import Client, TimeBalancePlan
-from schemas.times import INSTANT_MAX, NEVER, SECOND, zone
+from schemas.times import DAY, INSTANT_MAX, INSTANT_MIN, NEVER, SECOND, zone
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_YEAR: Final = 9990  # later than this no calendar arithmetic is done: the window has no end that can be written
@@ -17,7 +17,7 @@ def window_end(plan: TimeBalancePlan, settings: Client, start: int) -> int:
         return NEVER
     if window.seconds is not None:
         return start + window.seconds * SECOND
-    if start > INSTANT_MAX:
+    if not INSTANT_MIN + DAY <= start <= INSTANT_MAX - DAY:  # the local date could be off the calendar
         return NEVER
     local = (_EPOCH + timedelta(microseconds=start)).astimezone(zone(settings.time_zone))
     if local.year > _LAST_YEAR:
