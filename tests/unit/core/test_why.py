@@ -13,7 +13,8 @@ RULE = {"rule": "low", "audience": "client", "threshold": "5", "notify": True}
 
 
 def profile(**fields: Any) -> dict[str, object]:
-    return event("d0 08:00", "profile", profile="p", **{"max_qty": 3, "period_seconds": PERIOD, "rules": [RULE], **fields})
+    settings = {"max_qty": 3, "period_seconds": PERIOD, "rules": [RULE], **fields}
+    return event("d0 08:00", "profile", profile="p", **settings)
 
 
 def client(**fields: Any) -> dict[str, object]:
