@@ -38,15 +38,16 @@ class RocksBatch:
         self.raw = WriteBatch(raw_mode=True)
         self.put = self.raw.put
         self.delete = self.raw.delete
-        self._handle: ColumnFamily | None = None
+        self._family = ""
 
     def use(self, family: str) -> None:
-        self._handle = self._handles[family]
-        self.raw.set_default_column_family(self._handle)
+        self._family = family
+        self.raw.set_default_column_family(self._handles[family])
 
     def delete_range(self, begin: bytes, end: bytes) -> None:
         # Unlike put and delete, rocksdict's own takes the database's default family where none is named.
-        self.raw.delete_range(begin, end, self._handle)
+        # The handle is not kept: it would keep the database open.
+        self.raw.delete_range(begin, end, self._handles[self._family])
 
 
 class RocksStore:
