@@ -8,7 +8,7 @@ import httpx
 import msgspec
 
 from engine.failures import OperationalError
-from engine.publish import open_client, problem_of, unreachable, wrong_url
+from engine.publish import detail_of, open_client, problem_of, unreachable, wrong_url
 
 _SECONDS: Final = 10.0
 _ANSWER_BYTES_MAX: Final = 16 * 1024 * 1024
@@ -34,10 +34,8 @@ async def _ask(url: str, key: str | None, name: str, what: str, params: dict[str
             raise wrong_url(url) from None
         except httpx.TransportError as error:
             raise DoorError(unreachable(url, error)) from None
-    if response.status_code == 404 and b'"not_found"' in response.content:
-        raise DoorError(
-            f"{name}: the product at {url} knows {'no such client' if not params else 'no such client or rule'}"
-        )
+    if response.status_code == 404:
+        raise DoorError(f"{name}: {detail_of(response)} (asked {url})")
     if response.status_code != 200:
         raise DoorError(problem_of(response))
     if len(response.content) > _ANSWER_BYTES_MAX:

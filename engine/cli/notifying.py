@@ -6,13 +6,14 @@ import signal
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Final
 
-import click
 from prometheus_client import CollectorRegistry, start_http_server
 
 from engine.failures import OperationalError, WrongUse
 from engine.log.http import HttpNotificationLog
 from engine.log.ports import NotificationLog, Unavailable
+from notifiers.config import OptionsError
 from notifiers.metrics import NotifierMetrics
+from notifiers.render import TemplateError
 
 _WAIT_FIRST_SECONDS: Final = 0.5
 _WAIT_MAX_SECONDS: Final = 15.0
@@ -20,12 +21,16 @@ _WAIT_MAX_SECONDS: Final = 15.0
 Consume = Callable[[NotificationLog, NotifierMetrics, asyncio.Event], Awaitable[None]]
 
 
-def run_notifier(engine: str, key: str | None, metrics_port: int | None, consume: Consume) -> None:
+def run_notifier(
+    engine: str, key: str | None, metrics_port: int | None, consume: Consume, tell: Callable[[str], None]
+) -> None:
     """Consumes the notifications of the engine at a URL until SIGTERM or SIGINT; waits for it where it is not up."""
-    asyncio.run(_run(engine, key, metrics_port, consume))
+    asyncio.run(_run(engine, key, metrics_port, consume, tell))
 
 
-async def _run(engine: str, key: str | None, metrics_port: int | None, consume: Consume) -> None:
+async def _run(
+    engine: str, key: str | None, metrics_port: int | None, consume: Consume, tell: Callable[[str], None]
+) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -33,25 +38,27 @@ async def _run(engine: str, key: str | None, metrics_port: int | None, consume: 
     registry = CollectorRegistry()
     metrics = NotifierMetrics(registry)
     with _served(registry, metrics_port):
-        log = await _opened(engine, key, stop)
+        log = await _opened(engine, key, stop, tell)
         if log is None:
             return
         async with log:
-            click.echo(f"reading the notifications of {engine}; Ctrl-C ends", err=True)
+            tell(f"reading the notifications of {engine}; Ctrl-C ends")
             try:
                 await consume(log, metrics, stop)
-            except ValueError as error:  # the options' and the templates' own sentence, before anything is read
+            except (OptionsError, TemplateError) as error:  # found before anything is read
                 raise WrongUse(str(error)) from error
 
 
-async def _opened(engine: str, key: str | None, stop: asyncio.Event) -> HttpNotificationLog | None:
+async def _opened(
+    engine: str, key: str | None, stop: asyncio.Event, tell: Callable[[str], None]
+) -> HttpNotificationLog | None:
     """The log, once the engine answers; None where the process is to end before that."""
     wait = _WAIT_FIRST_SECONDS
     while not stop.is_set():
         try:
             return await HttpNotificationLog.open(engine, key)
         except Unavailable as error:
-            click.echo(f"{error}; trying again", err=True)
+            tell(f"{error}; trying again")
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), wait)
         wait = min(2 * wait, _WAIT_MAX_SECONDS)

@@ -1,6 +1,7 @@
 """Options that several commands have, and how results are shown."""
 
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
 import click
@@ -36,6 +37,17 @@ def show_json(value: object) -> None:
     click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
 
 
+def speaker(as_json: bool, *, err: bool = False) -> Callable[[str], None]:
+    """How a command that keeps running tells things: lines of text, or one JSON object a line for a log collector."""
+
+    def speak(line: str) -> None:
+        if as_json:
+            line = msgspec.json.encode({"at": datetime.now(UTC), "message": line.strip()}).decode()
+        click.echo(line, err=err)
+
+    return speak
+
+
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, numbers: Sequence[str] = ()) -> None:
     """Rows under their columns: drawn on a terminal, separated by tabs anywhere else. ``numbers`` stand right."""
     texts = [["" if cell is None else str(cell) for cell in row] for row in rows]
@@ -44,7 +56,7 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, numb
         for line in [list(columns), *texts]:
             click.echo("\t".join(line))
         return
-    table = Table(*[], box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
     for column in columns:
         table.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
     for line in texts:

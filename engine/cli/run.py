@@ -5,6 +5,7 @@ import asyncio
 import click
 
 from engine.cli.configured import config_option, configured
+from engine.cli.options import json_option, speaker
 
 
 @click.command(short_help="The whole product in one process.")
@@ -21,6 +22,7 @@ from engine.cli.configured import config_option, configured
 @click.option("--demo", is_flag=True, help="Add sample traffic, a mail catcher and an SMS gateway.")
 @click.option("--no-mailer", is_flag=True, help="Send no mail here; `plimsoll mailer` can do it.")
 @click.option("--no-sms", is_flag=True, help="Send no SMS here; `plimsoll sms` can do it.")
+@json_option
 def run(
     config_file: str | None,
     data: str | None,
@@ -31,6 +33,7 @@ def run(
     demo: bool,
     no_mailer: bool,
     no_sms: bool,
+    as_json: bool,
 ) -> None:
     """Runs the whole product: ingest over HTTP, the engine and its state, mailer, SMS, metrics.
 
@@ -51,4 +54,4 @@ def run(
     )
     from engine.embedded.product import run_product  # after the configuration: it takes a moment to load
 
-    asyncio.run(run_product(config, demo=demo))
+    asyncio.run(run_product(config, demo=demo, tell=speaker(as_json)))

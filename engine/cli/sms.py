@@ -6,7 +6,7 @@ import click
 
 from engine.cli.configured import config_option, configured
 from engine.cli.notifying import run_notifier
-from engine.cli.options import URL_DEFAULT
+from engine.cli.options import URL_DEFAULT, json_option, speaker
 from engine.failures import WrongUse
 from engine.log.ports import NotificationLog
 from notifiers.metrics import NotifierMetrics
@@ -17,7 +17,8 @@ from notifiers.metrics import NotifierMetrics
 @click.option("--key", envvar="PLIMSOLL_KEY", help="Bearer key with scope operate. [env: PLIMSOLL_KEY]")
 @config_option
 @click.option("--metrics-port", type=click.IntRange(1, 65_535), help="Serve Prometheus metrics on this loopback port.")
-def sms(engine: str, key: str | None, config_file: str | None, metrics_port: int | None) -> None:
+@json_option
+def sms(engine: str, key: str | None, config_file: str | None, metrics_port: int | None, as_json: bool) -> None:
     """Sends the SMS notifications of the engine at --engine, as [sms] of the configuration says.
 
     Start the engine with --no-sms, so that only this process sends. Restarts repeat nothing that was recorded.
@@ -35,4 +36,4 @@ def sms(engine: str, key: str | None, config_file: str | None, metrics_port: int
 
         await run_sms(log, options, metrics, stop)
 
-    run_notifier(engine, key, metrics_port, consume)
+    run_notifier(engine, key, metrics_port, consume, speaker(as_json, err=True))

@@ -26,6 +26,7 @@ def test_every_command_has_help_with_an_example(name: str) -> None:
     result = run(name, "--help")
     assert result.exit_code == 0
     assert f"  plimsoll {name}" in result.stdout
+    assert "  --json " in result.stdout
 
 
 @pytest.mark.parametrize("arguments", [("nosuch",), ("replay",), ("replay", "f", "--no-such"), ("import", "pcap", "f")])

@@ -108,8 +108,7 @@ def test_history_as_a_table() -> None:
 def test_unknown_client_is_a_sentence() -> None:
     result = run("balance", "c-9")
     assert result.exit_code == 1
-    assert result.stderr.startswith("plimsoll: c-9: the product at http://127.0.0.1:")
-    assert result.stderr.endswith("knows no such client\n")
+    assert result.stderr.startswith("plimsoll: c-9: no such client (asked http://127.0.0.1:")
 
 
 def test_missing_key_is_a_sentence() -> None:
