@@ -23,12 +23,12 @@ class World:
         self.out: Outcome = new_outcome(every_change=True)
         self._ids = 0
 
-    def take(self, kind: str, at: str, **fields: Any) -> list[Json]:
+    def take(self, tag: str, at: str, /, **fields: Any) -> list[Json]:
         """Folds one event and gives its outputs; ``from`` is written ``from_``."""
         self._ids += 1
         time = at if "T" in at else f"2026-01-01T{at}:00Z"
         known = {name.removesuffix("_"): value for name, value in fields.items()}
-        return self.take_raw({"type": kind, "source": "t", "id": f"e{self._ids}", "time": time, **known}, time)
+        return self.take_raw({"type": tag, "source": "t", "id": f"e{self._ids}", "time": time, **known}, time)
 
     def take_raw(self, event: Json, at: str) -> list[Json]:
         """Folds one event as it stands."""
