@@ -11,6 +11,7 @@ import csv
 import re
 from collections.abc import Iterator
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -29,7 +30,7 @@ _COLUMNS: Final = (
 _NEW_COLUMNS: Final = ("peeraccount", "linkedid", "sequence")
 _FIELDS: Final = (*_COLUMNS, "uniqueid", "userfield", *_NEW_COLUMNS)
 _UNIQUEID: Final = re.compile(r"(?:(?P<system>.+)-)?(?P<epoch>[0-9]{9,11})\.[0-9]+", re.ASCII)
-_TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}", re.ASCII)
+_TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-5][0-9]", re.ASCII)
 
 Record = dict[str, str]
 
@@ -139,10 +140,18 @@ def _local(record: Record, name: str, zone: ZoneInfo) -> tuple[int, ...]:
     if _TIME.fullmatch(text) is None:
         raise RowError(f"{name}: expected a time such as 2026-01-31 10:00:00, found {text[:40]!r}")
     try:
-        wall = datetime.fromisoformat(text)
-    except ValueError:
-        raise RowError(f"{name}: expected a time such as 2026-01-31 10:00:00, found {text[:40]!r}") from None
-    try:
-        return local_instants(wall, zone)
+        instants = _minute(text[:16], zone)
     except RowError as error:
         raise RowError(f"{name}: {error}") from None
+    micros = int(text[17:]) * 1_000_000
+    return tuple(at + micros for at in instants)
+
+
+@lru_cache(maxsize=4096)
+def _minute(text: str, zone: ZoneInfo) -> tuple[int, ...]:
+    """The instants at which that minute begins; remembered, for calls come in the order of time."""
+    try:
+        wall = datetime.fromisoformat(text)
+    except ValueError:
+        raise RowError(f"expected a time such as 2026-01-31 10:00:00, found {text!r}") from None
+    return local_instants(wall, zone)
