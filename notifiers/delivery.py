@@ -204,6 +204,9 @@ class Delivering:
                 latest = self._read_ahead.latest(parcel.notification)
                 self._settle(parcel, "superseded", f"reminder {latest} of the same episode is at hand")
                 continue
+            if not parcel.notification.to:
+                self._settle(parcel, "failed", "the notification names no recipient")
+                continue
             if parcel.attempts == 0:
                 parcel.acceptances_seen = self._peer.acceptances
             sending = self._sender.send(parcel.notification, parcel.owed)

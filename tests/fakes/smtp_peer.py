@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from typing import cast
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
@@ -44,8 +45,8 @@ class SmtpPeer:
         assert self._server is not None
         self._server.close()
         for connection in self._connections:
-            if isinstance(connection.transport, asyncio.WriteTransport):
-                connection.transport.abort()
+            if connection.transport is not None:
+                cast(asyncio.WriteTransport, connection.transport).abort()
         self._connections.clear()
 
     async def received(self, count: int) -> list[tuple[tuple[str, ...], EmailMessage]]:

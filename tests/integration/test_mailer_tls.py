@@ -1,8 +1,5 @@
 """The mailer over TLS and with AUTH: what it insists on, and that a wrong option loses nothing."""
 
-import shutil
-import ssl
-import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,33 +13,10 @@ from notifiers.mail import CONSUMER
 from tests.fakes.notifications import notification
 from tests.fakes.notifications_topic import MemoryNotificationLog
 from tests.fakes.smtp_peer import SmtpPeer
+from tests.integration.certificates import Certificate
 from tests.integration.notifying import FAST, down_retries, mailing, until
 
 PASSWORD = "correct horse"
-
-
-class Certificate:
-    """A certificate for 127.0.0.1 that signs itself, as PEM files."""
-
-    def __init__(self, folder: Path) -> None:
-        openssl = shutil.which("openssl")
-        assert openssl is not None, "these tests need the openssl command; install it"
-        self.certificate = folder / "certificate.pem"
-        self.key = folder / "key.pem"
-        subprocess.run(
-            [
-                *(openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"),
-                *("-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(self.key), "-out", str(self.certificate)),
-            ],
-            check=True,
-            capture_output=True,
-        )
-
-    def context(self) -> ssl.SSLContext:
-        """A server's context."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self.certificate, self.key)
-        return context
 
 
 @pytest.fixture(scope="module")

@@ -211,6 +211,14 @@ async def test_an_answer_without_an_end_is_bounded(log: MemoryNotificationLog) -
     assert (delivery.outcome, delivery.attempts) == ("sent", 2)
 
 
+async def test_a_notification_without_a_recipient_asks_nobody(log: MemoryNotificationLog, peer: HttpPeer) -> None:
+    await log.append(notification(channel="sms", to=()))
+    async with _texting(log, _webhook(peer)):
+        [delivery] = await log.recorded(CONSUMER, 1)
+    assert (delivery.outcome, delivery.attempts) == ("failed", 0)
+    assert peer.requests == []
+
+
 @pytest.mark.parametrize(
     ("language", "coding", "begins"), [("en", "0", "Account c-42: 4.99"), ("uk", "2", "Рахунок c-42: залишилося")]
 )
