@@ -93,7 +93,6 @@ class _Answers(msgspec.Struct):
 
 class _Problem(msgspec.Struct):
     detail: str = ""
-    code: str = ""
 
 
 OnBatch = Callable[[list[Piece], list[RefusedEvent], Totals], None]
@@ -248,14 +247,19 @@ def unreachable(url: str, error: httpx.TransportError) -> str:
     return f"the connection to {url} broke: {str(error)[:_ANSWER_CHARACTERS_MAX] or type(error).__name__}"
 
 
-def problem_of(response: httpx.Response) -> str:
-    """The sentence in a problem+json answer, or what stands for it, with what to do where that is known."""
+def detail_of(response: httpx.Response) -> str:
+    """What a problem+json answer says in its own words, or what stands for it."""
     try:
         detail = msgspec.json.decode(response.content, type=_Problem).detail
     except (msgspec.MsgspecError, UnicodeDecodeError):
         detail = ""
+    return detail[:_ANSWER_CHARACTERS_MAX] or response.reason_phrase
+
+
+def problem_of(response: httpx.Response) -> str:
+    """The sentence for an answer that is not what was asked for, with what to do where that is known."""
     where = str(response.request.url.copy_with(query=None))
-    detail = detail[:_ANSWER_CHARACTERS_MAX] or response.reason_phrase
+    detail = detail_of(response)
     if response.status_code == 401:
         return f"{where} wants a key: give it with --key or PLIMSOLL_KEY ({detail})"
     if response.status_code == 403:
