@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from schemas.answers import Why
+from schemas.answers import History, Why
 
 
 class Views(Protocol):
@@ -14,6 +14,13 @@ class Views(Protocol):
 
     async def why(self, client: str, rule: str | None) -> Why | None:
         """Why the client was or was not notified, for one rule or for all; None where client or rule is unknown."""
+        ...
+
+    async def history(self, client: str, limit: int, before: int | None) -> History | None:
+        """The client's latest ``limit`` entries, of those before entry ``before`` if given; None: unknown client.
+
+        Raises ``Unavailable`` where too many are being read.
+        """
         ...
 
     def ready(self) -> tuple[bool, str]:

@@ -111,7 +111,7 @@ class EmbeddedEngine:
         self._failure: StoreError | None = None
         self._failed = asyncio.Event()
         self.notifications = EmbeddedNotificationLog(
-            store, self.partitions, self.route, self._durable_end, self._write_aside, clock
+            store, self.partitions, self.route, self.durable_end, self._write_aside, clock
         )
 
     def route(self, client: str) -> int:
@@ -180,7 +180,8 @@ class EmbeddedEngine:
             return False, "the engine is stopping"
         return True, "events are taken"
 
-    def _durable_end(self, partition: int, topic: Topic) -> int:
+    def durable_end(self, partition: int, topic: Topic) -> int:
+        """The offset after the last record of a topic that is durable."""
         return self._durable[partition][list(Topic).index(topic)]
 
     async def _commit_loop(self) -> None:

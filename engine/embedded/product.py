@@ -18,12 +18,11 @@ from typing import Final
 from prometheus_client import CollectorRegistry
 
 from engine.config import Config, EngineOptions
-from engine.core.outcome import ChangeNote
-from engine.core.view import view
 from engine.demo.scenery import SHOWCASE
 from engine.embedded.demo import Demo, demonstrating
 from engine.embedded.engine import EmbeddedEngine, EmbeddedOptions
 from engine.embedded.parts import Part, run_parts, stopping_signals
+from engine.embedded.views import EmbeddedViews
 from engine.failures import WrongUse
 from engine.metrics import EngineMetrics
 from engine.store.ports import Store
@@ -34,8 +33,6 @@ from notifiers.metrics import NotifierMetrics
 from notifiers.render import TemplateError
 from notifiers.sms import run_sms, sms_sender
 from projections.api import create_app, listen, serve
-from schemas.answers import Why
-from schemas.outputs import encode_output
 
 _CAUGHT: Final = ", caught there and shown here"
 
@@ -65,7 +62,7 @@ async def _run(config: Config, demo: Demo | None, bound: socket.socket, stop: as
         registry = CollectorRegistry()
         metrics, notified = EngineMetrics(registry), NotifierMetrics(registry)
         engine = EmbeddedEngine(store, _engine_options(options), metrics)
-        log, views = engine.notifications, _Views(engine)
+        log, views = engine.notifications, EmbeddedViews(engine, store)
         app = create_app(engine, views, log, config.api, registry)
         parts = [
             Part("the engine", engine.run),
@@ -155,19 +152,3 @@ def _log_to_stderr() -> None:
 
 def _print(line: str) -> None:
     print(line, flush=True)
-
-
-class _Views:
-    def __init__(self, engine: EmbeddedEngine) -> None:
-        self._engine = engine
-
-    async def client(self, client: str) -> bytes | None:
-        state = self._engine.partitions[self._engine.route(client)].state
-        balance = state.balances.find(client)
-        return None if balance is None else encode_output(view(state, balance, ChangeNote(state.clock, None)))
-
-    async def why(self, client: str, rule: str | None) -> Why | None:
-        return None
-
-    def ready(self) -> tuple[bool, str]:
-        return self._engine.ready()

@@ -25,6 +25,7 @@ class Entry(NamedTuple):
 
 
 _encode = msgspec.msgpack.Encoder().encode
+_ENTRY: Final = b"\x94"  # msgpack's array of as many as an Entry has fields; its key follows
 _decode = msgspec.msgpack.Decoder(list[Entry]).decode
 
 
@@ -41,6 +42,11 @@ def offset_of(key: bytes) -> int:
 def encode_chunk(entries: Sequence[Entry]) -> bytes:
     """The stored value of a chunk."""
     return _encode(entries)
+
+
+def may_hold(value: bytes, key: str) -> bool:
+    """Whether a chunk can hold a record of that key; False is certain, and many times cheaper than decoding it."""
+    return _ENTRY + _encode(key) in value
 
 
 def decode_chunk(value: bytes) -> list[Entry]:

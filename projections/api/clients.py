@@ -1,5 +1,6 @@
-"""``GET /v1/clients/…``: a client's view, and why it was or was not notified."""
+"""``GET /v1/clients/…``: a client's view, why it was or was not notified, and what happened to it."""
 
+from typing import Annotated, Final
 from urllib.parse import unquote_to_bytes
 
 import msgspec
@@ -11,11 +12,20 @@ from projections.api.problems import ProblemError, json_response
 from projections.api.service import NoQuery, Service, query_of
 from schemas.fields import is_visible
 
+HISTORY_LIMIT_MAX: Final = 1000  # entries of one answer: about half a megabyte
+
 
 class WhyQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``rule``: one rule of the client's profile; absent: all of them."""
 
     rule: str | None = None
+
+
+class HistoryQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``limit`` entries, the latest first; ``before``: only those before this entry, as the last answer named it."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=HISTORY_LIMIT_MAX)] = 100
+    before: Annotated[int, msgspec.Meta(ge=1)] | None = None
 
 
 async def get_client(service: Service, request: Request) -> Response:
@@ -42,6 +52,19 @@ async def get_why(service: Service, request: Request) -> Response:
     if why is None:
         raise _unknown() if rule is None else ProblemError(404, "not_found", "no such client, or no such rule of it")
     return json_response(why)
+
+
+async def get_history(service: Service, request: Request) -> Response:
+    """What happened to a client, event by event."""
+    query = query_of(request, HistoryQuery)
+    client = _client_of(request)
+    try:
+        history = await service.views.history(client, query.limit, query.before)
+    except Unavailable as error:
+        raise service.unavailable(error) from None
+    if history is None:
+        raise _unknown()
+    return json_response(history)
 
 
 def _client_of(request: Request) -> str:

@@ -14,7 +14,7 @@ from projections.api import clients, cloudevents, events, health, notifications
 from projections.api.intake import JSON, NDJSON
 from projections.api.options import Scope
 from projections.api.service import NoQuery, Service, query_of
-from schemas.answers import Why
+from schemas.answers import History, Why
 from schemas.outputs import Change
 
 Handler = Callable[[Service, Request], Awaitable[Response]]
@@ -120,6 +120,17 @@ OPERATIONS: Final = (
         {200: Answered("Rule by rule, in numbers and in a sentence", (Why,))},
         (404,),
         clients.WhyQuery,
+    ),
+    Operation(
+        "GET",
+        "/v1/clients/{client}/history",
+        "get_history",
+        "read",
+        "What happened to the client, event by event, the latest first",
+        clients.get_history,
+        {200: Answered("Each event with what it did to live, credit, units and capacity", (History,))},
+        (404,),
+        clients.HistoryQuery,
     ),
     Operation(
         "GET",

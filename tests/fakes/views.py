@@ -2,15 +2,19 @@
 
 import msgspec
 
-from schemas.answers import Why
+from schemas.answers import History, Why
 
 
 class FakeViews:
-    """``changes`` and ``whys`` by client id; ``readiness`` is what ``ready`` answers; ``failure`` is raised if set."""
+    """``changes``, ``whys`` and ``histories`` by client id; ``readiness`` is what ``ready`` answers.
+
+    ``failure`` is raised if set.
+    """
 
     def __init__(self) -> None:
         self.changes: dict[str, bytes] = {}
         self.whys: dict[str, Why] = {}
+        self.histories: dict[str, History] = {}
         self.readiness = (True, "all partitions are open")
         self.failure: Exception | None = None
 
@@ -25,6 +29,15 @@ class FakeViews:
             return why
         rules = [found for found in why.rules if found.rule == rule]
         return msgspec.structs.replace(why, rules=rules) if rules else None
+
+    async def history(self, client: str, limit: int, before: int | None) -> History | None:
+        if self.failure is not None:
+            raise self.failure
+        found = self.histories.get(client)
+        if found is None:
+            return None
+        entries = [entry for entry in found.entries if before is None or entry.entry < before][:limit]
+        return msgspec.structs.replace(found, entries=entries)
 
     def ready(self) -> tuple[bool, str]:
         return self.readiness

@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from engine.log.ports import Unavailable
-from schemas.answers import Why, WhyRule
+from schemas.answers import History, HistoryEntry, Why, WhyRule
 from tests.unit.api.doors import Door, problem
 
 VIEW = b'{"output":"change","client":"c-1","version":3}'
@@ -49,6 +49,27 @@ async def test_why_answers_for_all_rules_or_one(door: Door) -> None:
     one = (await door.client.get("/v1/clients/c-1/why?rule=second")).json()
     assert [rule["rule"] for rule in one["rules"]] == ["second"]
     assert problem(await door.client.get("/v1/clients/c-1/why?rule=third")) == (404, "not_found")
+
+
+def _entry(number: int) -> HistoryEntry:
+    return HistoryEntry(
+        number, "2026-01-01T00:00:00Z", "charge", "s", f"e{number}", "accepted", number, "-1", "4", "0", "0", "4", None,
+        3, "0", [], [],
+    )  # fmt: skip
+
+
+async def test_a_history_is_asked_for_in_pages(door: Door) -> None:
+    door.views.histories["c-1"] = History("c-1", [_entry(number) for number in (3, 2, 1)])
+    every = (await door.client.get("/v1/clients/c-1/history")).json()
+    assert [entry["id"] for entry in every["entries"]] == ["e3", "e2", "e1"]
+    page = (await door.client.get("/v1/clients/c-1/history?limit=1&before=3")).json()
+    assert [entry["id"] for entry in page["entries"]] == ["e2"]
+    assert problem(await door.client.get("/v1/clients/nobody/history")) == (404, "not_found")
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=1001", "limit=x", "before=0", "before=-1", "limit=1&limit=2"])
+async def test_a_page_of_history_is_bounded(door: Door, query: str) -> None:
+    assert problem(await door.client.get(f"/v1/clients/c-1/history?{query}")) == (400, "query_invalid")
 
 
 async def test_readers_are_asked_to_come_back(door: Door) -> None:

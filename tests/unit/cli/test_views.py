@@ -32,16 +32,28 @@ WHY = {
     "charged_at": None, "rules": [RULE],
 }  # fmt: skip
 HISTORY = {
+    "client": "c/42",
+    "before": 2,
+    "cut": False,
+    "sentence": None,
     "entries": [
         {
-            "at": "2026-01-01T00:00:00Z",
-            "type": "charge",
-            "cause": {"source": "s", "id": "e-1"},
-            "live": "4",
-            "note": "[x]",
-        }
-    ]
-}
+            "entry": 3, "at": "2026-01-01T00:00:02Z", "type": "charge", "source": "s", "id": "e-3",
+            "outcome": "refused", "version": 2, "amount": "0", "live": "4", "credit_before": None, "credit": None,
+            "available": None, "capacity_before": 3, "capacity": 3, "held": "0", "units": [], "notifications": [],
+            "reason": "no_rate", "message": "no exchange rate",
+        },
+        {
+            "entry": 2, "at": "2026-01-01T00:00:00Z", "type": "charge", "source": "s", "id": "e-1",
+            "outcome": "accepted", "version": 2, "amount": "-1", "live": "4", "credit_before": "0", "credit": None,
+            "available": "4", "capacity_before": 3, "capacity": 1, "held": "0",
+            "units": [{"plan": "p", "grant": "g[1]", "moved": -2, "left": 58}],
+            "notifications": [{"notification": "n", "kind": "low_balance", "rule": "low", "channel": "email"}],
+            "reason": None, "message": None,
+        },
+    ],
+}  # fmt: skip
+CUT: dict[str, object] = {"client": "c/42", "entries": [], "before": None, "cut": True, "sentence": "too long a log"}
 
 
 async def answer(request: Request) -> Response:
@@ -54,7 +66,7 @@ async def answer(request: Request) -> Response:
         return JSONResponse(WHY)
     if what == [b"history"]:
         assert request.query_params["limit"] == "5"
-        return JSONResponse(HISTORY)
+        return JSONResponse(CUT if request.query_params.get("before") == "9" else HISTORY)
     return JSONResponse(VIEW)
 
 
@@ -100,9 +112,20 @@ def test_why_in_sentences() -> None:
 
 
 def test_history_as_a_table() -> None:
-    assert run("history", "c/42", "--limit", "5").stdout == (
-        "at\ttype\tsource\tid\tlive\n2026-01-01T00:00:00Z\tcharge\ts\te-1\t4\n"
+    result = run("history", "c/42", "--limit", "5")
+    assert result.stdout == (
+        "entry\tat\ttype\tsource\tid\tamount\tlive\tcredit\tavailable\tcapacity\tunits\tnotes\n"
+        "3\t2026-01-01T00:00:02Z\tcharge\ts\te-3\t\t4\t\tunlimited\t\t\trefused: no_rate\n"
+        "2\t2026-01-01T00:00:00Z\tcharge\ts\te-1\t-1\t4\t0 -> unlimited\t4\t3 -> 1\tg[1] -2 = 58\t"
+        "low_balance low (email)\n"
     )
+    assert result.stderr == "there is more: --before 2\n"
+
+
+def test_history_that_is_cut_is_a_sentence() -> None:
+    result = run("history", "c/42", "--limit", "5", "--before", "9")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == "plimsoll: too long a log\n"
 
 
 def test_unknown_client_is_a_sentence() -> None:

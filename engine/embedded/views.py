@@ -1,0 +1,168 @@
+"""What readers of the embedded runtime see: a client's view, why, and its history (port ``projections.ports.Views``).
+
+Views and reasons come from the state between two commits, on the event loop. What is written and not yet synced is
+seen: a power cut can take it back, the end of the process cannot. A history is read from the durable log and folded
+in a thread, one at a time, so that the engine keeps its core.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Iterator
+from typing import Final, TypeVar
+
+import msgspec
+
+from engine.core.outcome import ChangeNote
+from engine.core.state import State, Table
+from engine.core.view import view
+from engine.core.why import why
+from engine.embedded.engine import EmbeddedEngine
+from engine.history import EventPlace, HistoryFold
+from engine.log.chunks import Entry, chunk_key, decode_chunk, may_hold
+from engine.log.ports import Unavailable
+from engine.store.ports import LOG, Store
+from schemas.answers import History, Why
+from schemas.outputs import encode_output
+from schemas.reasons import Reason
+from schemas.topics import Topic
+
+HISTORY_RECORDS_MAX: Final = 20_000_000  # of one partition, read for one answer: some seconds of a thread
+_HISTORIES_WAITING_MAX: Final = 8
+_OTHERS_SENTENCE: Final = "other histories are being read; ask again in a moment"
+_FOR_OTHERS: Final = (Reason.IN_USE.value, Reason.FIXED.value)
+
+T = TypeVar("T")
+
+
+class _RejectedEvent(msgspec.Struct):
+    source: str = ""
+    id: str = ""
+    client: str | None = None
+
+
+class _Rejected(msgspec.Struct):
+    reason: str
+    event: _RejectedEvent | str
+
+
+_decode_rejected = msgspec.json.Decoder(_Rejected).decode
+
+
+class EmbeddedViews:
+    """``Views`` over an embedded engine and its store."""
+
+    def __init__(self, engine: EmbeddedEngine, store: Store, *, history_records_max: int = HISTORY_RECORDS_MAX) -> None:
+        self._engine = engine
+        self._store = store
+        self._history_records_max = history_records_max
+        self._reading = asyncio.Lock()
+        self._waiting = 0
+
+    async def client(self, client: str) -> bytes | None:
+        """The client's view; ``at`` is the log time of its partition now, ``cause`` is null: nothing caused a look."""
+        state = self._state(client)
+        balance = state.balances.find(client)
+        return None if balance is None else encode_output(view(state, balance, ChangeNote(state.clock, None)))
+
+    async def why(self, client: str, rule: str | None) -> Why | None:
+        """Why the client was or was not notified."""
+        return why(self._state(client), client, rule)
+
+    async def history(self, client: str, limit: int, before: int | None) -> History | None:
+        """The latest entries before entry ``before``; None for an unknown client. Raises Unavailable when too many
+        are asked for at once."""
+        state = self._state(client)
+        if state.balances.find(client) is None:
+            return None
+        if self._waiting >= _HISTORIES_WAITING_MAX:
+            raise Unavailable(_OTHERS_SENTENCE)
+        number = self._engine.route(client)
+        end = self._engine.durable_end(number, Topic.EVENTS)
+        if end > self._history_records_max:
+            sentence = (
+                f"the log of the client's partition has {end} records, and at most {self._history_records_max} are "
+                "read for an answer: replay an export of the log instead"
+            )
+            return History(client, [], cut=True, sentence=sentence)
+        rejections_end = self._engine.durable_end(number, Topic.REJECTIONS)
+        self._waiting += 1
+        try:
+            async with self._reading:
+                return await asyncio.to_thread(
+                    self._read_history, client, number, limit, before, end, rejections_end, state.clock
+                )
+        finally:
+            self._waiting -= 1
+
+    def ready(self) -> tuple[bool, str]:
+        """Whether events are taken now, and a sentence."""
+        return self._engine.ready()
+
+    def _state(self, client: str) -> State:
+        """The state of the client's partition, read through: what a reader loads is not kept, or readers of many
+        clients would fill the memory and push out the ones that charges need."""
+        state = self._engine.partitions[self._engine.route(client)].state
+        return State(
+            balances=_through(state.balances),
+            accounts=_through(state.accounts),
+            ledgers=_through(state.ledgers),
+            grants=_through(state.grants),
+            config=state.config,
+            dues=state.dues,
+            references=state.references,
+            seen=state.seen,
+            clock=state.clock,
+        )
+
+    def _read_history(
+        self, client: str, number: int, limit: int, before: int | None, end: int, rejections_end: int, clock: int
+    ) -> History:
+        refused = self._refused_for_others(number, rejections_end)
+        folded = HistoryFold(client, limit=limit, before=before, refused=refused)
+        for value in self._values(number, Topic.EVENTS, end):
+            if may_hold(value, client) or may_hold(value, ""):  # configuration and ticks have the empty key
+                for record in decode_chunk(value):
+                    folded.take(record)
+        folded.move_clock(clock)
+        return folded.history()
+
+    def _refused_for_others(self, number: int, end: int) -> Counter[EventPlace]:
+        """How often configuration was refused because of clients that use it."""
+        found: Counter[EventPlace] = Counter()
+        for value in self._values(number, Topic.REJECTIONS, end):
+            if not any(reason.encode() in value for reason in _FOR_OTHERS):
+                continue
+            for record in decode_chunk(value):
+                place = _refused_place(record)
+                if place is not None:
+                    found[place] += 1
+        return found
+
+    def _values(self, number: int, topic: Topic, end: int) -> Iterator[bytes]:
+        for _, value in self._store.scan(LOG, chunk_key(number, topic, 0), chunk_key(number, topic, end)):
+            yield value
+            time.sleep(0)  # lets go of the interpreter: the event loop must not wait for a reader
+
+
+def _through(table: Table[T]) -> Table[T]:
+    """A table that finds what the other has in memory or in the store, and adds nothing to it."""
+    load = table.load
+
+    def find(client: str) -> T | None:
+        found = table.get(client)
+        return load(client) if found is None and load is not None else found
+
+    return Table(find)
+
+
+def _refused_place(record: Entry) -> EventPlace | None:
+    """Where a rejection is of configuration that was refused for the sake of clients."""
+    try:
+        rejected = _decode_rejected(record.value)
+    except msgspec.ValidationError:
+        return None  # what was received has no such shape: it was not an event of configuration
+    event = rejected.event
+    if rejected.reason not in _FOR_OTHERS or isinstance(event, str) or event.client is not None:
+        return None
+    return record.at, event.source, event.id
