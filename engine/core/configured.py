@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from typing import assert_never
 
 from engine.core.configuration import USERS_NAMED_MAX, key_of
-from engine.core.evaluation import evaluate
+from engine.core.evaluation import evaluate, index_due
 from engine.core.outcome import Outcome
+from engine.core.records import Account, Balance
 from engine.core.state import State
 from engine.core.step import Step
 from engine.core.time_balance import expire
@@ -43,6 +44,9 @@ DELETED = (
     ExchangeRateDeleted,
 )
 CONFIGURATION = (Profile, Template, CustomerClass, Reseller, User, TimeBalancePlan, ExchangeRate)
+
+ClientConfiguration = Profile | Template | CustomerClass | Reseller | User | ExchangeRate
+"""Configuration whose clients are evaluated, if any are; a plan's are not."""
 
 
 def check_configuration(state: State, event: Configuration | Deleted) -> Refusal | None:
@@ -91,39 +95,59 @@ def apply_configuration(state: State, out: Outcome, event: Configuration | Delet
     if isinstance(event, DELETED):
         state.config.delete(event)
         return
+    if isinstance(event, TimeBalancePlan):
+        _apply_plan(state, out, event, now)
+        return
     touched = _touched(state, event)
-    before = {client: _shown(state, client) for client in touched} if isinstance(event, TimeBalancePlan) else {}
     state.config.define(event)
     for client in touched:
-        _reevaluate(state, out, event, client, now, before.get(client) or _shown(state, client))
+        balance, account = _client(state, client)
+        before = shown(state, balance)
+        step = Step(state, out, balance, account, now, event)
+        evaluate(step)
+        step.emit(changed=shown(state, balance) != before)
 
 
-def _shown(state: State, client: str) -> tuple[object, ...]:
-    balance = state.balances.find(client)
+def _apply_plan(state: State, out: Outcome, event: TimeBalancePlan, now: int) -> None:
+    """A plan's grace shows in the view of its clients and moves their timers; no rule of theirs hangs on it."""
+    clients = state.references.clients("time_balance_plan", event.plan)
+    before = {client: shown(state, _client(state, client)[0]) for client in clients}
+    state.config.define(event)
+    for client in clients:
+        balance, account = _client(state, client)
+        step = Step(state, out, balance, account, now, event)
+        expire(step)
+        index_due(state, balance, account, now)
+        state.accounts.dirty[client] = account
+        changed = shown(state, balance) != before[client]
+        if changed:
+            state.balances.dirty[client] = balance
+        step.emit(changed=changed)
+
+
+def _client(state: State, client: str) -> tuple[Balance, Account]:
+    """Both records of a client that exists."""
+    balance, account = state.balances.find(client), state.accounts.find(client)
     assert balance is not None
-    return shown(state, balance)
+    assert account is not None
+    return balance, account
 
 
-def _touched(state: State, event: Configuration) -> list[str]:
+def _touched(state: State, event: ClientConfiguration) -> list[str]:
+    """The clients to evaluate, by id: those whose rules, capacity or recipients the definition decides."""
     clients = state.references.clients
-    config = state.config
     match event:
         case Profile():
             found: Iterable[str] = _of_profile(state, event.profile)
         case Template():
             found = clients("template", event.template)
         case Reseller():
-            found = clients("reseller", event.reseller)
+            old = state.config.resellers.get(event.reseller)
+            found = () if old is None or old.email == event.email else clients("reseller", event.reseller)
         case User():
-            naming = [
-                profile.profile
-                for profile in config.profiles.values()
-                if any(event.user in rule.users for rule in profile.rules)
-            ]
-            found = [client for profile in naming for client in _of_profile(state, profile)]
-            found += clients("manager", event.user)
-        case TimeBalancePlan():
-            found = clients("time_balance_plan", event.plan)
+            was = state.config.users.get(event.user)
+            moved = was is not None and (was.email, was.phone) != (event.email, event.phone)
+            found = _written_to(state, event.user) if moved else ()
         case CustomerClass() | ExchangeRate():
             found = ()
         case _:
@@ -131,23 +155,20 @@ def _touched(state: State, event: Configuration) -> list[str]:
     return sorted(dict.fromkeys(found))
 
 
-def _of_profile(state: State, profile: str) -> list[str]:
-    """Clients that use a profile as their own or through their template."""
-    found = list(state.references.clients("profile", profile))
-    for template in state.config.templates.values():
-        if template.profile == profile:
-            found.extend(state.references.clients("template", template.template))
+def _written_to(state: State, user: str) -> list[str]:
+    """Clients whose rules may write to a user: as their manager, or named by a rule."""
+    found = list(state.references.clients("manager", user))
+    for profile in state.config.profiles.values():
+        if any(user in rule.users for rule in profile.rules if rule.audience == "user"):
+            found += _of_profile(state, profile.profile)
     return found
 
 
-def _reevaluate(
-    state: State, out: Outcome, event: Configuration, client: str, now: int, before: tuple[object, ...]
-) -> None:
-    balance, account = state.balances.find(client), state.accounts.find(client)
-    assert balance is not None
-    assert account is not None
-    step = Step(state, out, balance, account, now, event)
-    if balance.metered:
-        expire(step)
-    evaluate(step)
-    step.emit(changed=shown(state, balance) != before)
+def _of_profile(state: State, profile: str) -> list[str]:
+    """Clients that use a profile as their own, or through their template where they have none."""
+    found = list(state.references.clients("profile", profile))
+    for template in state.config.templates.values():
+        if template.profile == profile:
+            named = state.references.clients("template", template.template)
+            found.extend(client for client in named if _client(state, client)[1].settings.profile is None)
+    return found
