@@ -159,7 +159,7 @@ def _named_by(event: Configuration | Client) -> Iterator[tuple[str, str, str]]:
             if event.reseller is not None:
                 yield "reseller", "reseller", event.reseller
             for rule in event.rules:
-                for user in rule.users:
+                for user in rule.users if rule.audience == "user" else ():
                     yield f"rules: {rule.rule}: users", "user", user
         case Template():
             if event.profile is not None:
