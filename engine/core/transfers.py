@@ -22,15 +22,15 @@ def hold_key(source: str, id: str) -> str:
 
 
 def request(step: Step, event: Transfer, content: int, raw: bytes) -> Refusal | None:
-    """Checks at the sender, in the stated order, and holds the amount: no change, no version."""
+    """Converts, checks at the sender in the stated order, and holds the amount: no change, no version."""
     balance, account = step.balance, step.account
+    amount = step.converted_positive(event.amount, event.currency)
+    if isinstance(amount, Refusal):
+        return amount
     if event.to == event.client:
         return Refusal(Reason.SAME_CLIENT, "to: expected another client, found the sender")
     if not _is_allowed(account.settings, step.state.config):
         return Refusal(Reason.TRANSFERS_OFF, "neither the client nor its class allows transfers; set transfers to yes")
-    amount = step.converted_positive(event.amount, event.currency)
-    if isinstance(amount, Refusal):
-        return amount
     available = balance.available
     if available is not None and available - balance.held < amount:
         message = (
