@@ -25,7 +25,7 @@ def charge(step: Step, event: Charge) -> Refusal | bytes:
     amount = step.converted(event.amount, event.currency)
     if isinstance(amount, Refusal):
         return amount
-    usage, coverage = event.usage, None
+    usage, coverage, charged = event.usage, None, amount
     if usage is not None and balance.metered and usage.quantity > 0:
         grants = step.state.grants.find(balance.client)
         assert grants is not None
@@ -36,7 +36,7 @@ def charge(step: Step, event: Charge) -> Refusal | bytes:
     if refusal is not None:
         return refusal
     balance.live -= amount
-    step.wake(moved=amount > 0)
+    step.wake(moved=charged > 0)
     if amount > 0:
         balance.charged_at = step.now
         step.charged = True
@@ -116,12 +116,11 @@ def _reopen(step: Step, ledger: Ledger, amount: int) -> None:
 
 def adjust(step: Step, event: Adjustment) -> Refusal | None:
     """manual_charge down; refund up, with the units of the charge it names; reversal down, un-paying invoices."""
-    amount = event.amount
-    if amount > 0:
-        converted = step.converted_positive(amount, event.currency)
-        if isinstance(converted, Refusal):
-            return converted
-        amount = converted
+    may_be_zero = event.kind == "refund" and event.of is not None
+    convert = step.converted if may_be_zero else step.converted_positive
+    amount = convert(event.amount, event.currency)
+    if isinstance(amount, Refusal):
+        return amount
     balance = step.balance
     refusal = misfit(balance, balance.live + amount if event.kind == "refund" else balance.live - amount)
     if refusal is not None:
