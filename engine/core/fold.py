@@ -14,7 +14,7 @@ from engine.core.clients import put_client
 from engine.core.configured import CONFIGURATION, DELETED, apply_configuration, check_configuration
 from engine.core.credit import change_temporary, set_limit
 from engine.core.evaluation import evaluate
-from engine.core.identity import check_repeat, conflict, content_of, identity_of
+from engine.core.identity import alias_of, check_repeat, conflict, content_of, identity_of
 from engine.core.money_events import adjust, charge, invoice, pay
 from engine.core.outcome import ACCEPTED, CLOCK, DUPLICATE, Answer, ChangeNote, Outcome
 from engine.core.records import Account, Balance
@@ -85,8 +85,7 @@ def fold(state: State, records: Iterable[Record], out: Outcome) -> None:
                 and not (balance.metered and event.usage is not None)
             ):
                 identity = xxh3_128_digest(f"{event.client}\0{event.source}\0{event.id}".encode())
-                plain = event if event.currency is None else msgspec.structs.replace(event, currency=None)
-                content = xxh3_64_intdigest(_encode(plain))
+                content = xxh3_64_intdigest(_encode(event))
                 found = find_seen(identity)
                 now = state.clock
                 if (found is None or now - found[1] >= DEDUPE_WINDOW) and not balance.held:
@@ -148,12 +147,13 @@ def _apply_client_event(state: State, out: Outcome, event: OfClient, raw: bytes)
         message = f"client: expected one that exists, found {event.client!r}; send its client event first"
         return Refusal(Reason.UNKNOWN_CLIENT, message)
     identity = identity_of(event.client, event.source, event.id)
-    content = content_of(event, None if balance is None else balance.currency)
-    repeat = check_repeat(state.seen, identity, content, now)
+    content = content_of(event)
+    alias = None if balance is None else alias_of(event, balance.currency)
+    repeat = check_repeat(state.seen, identity, content, now, alias)
     if balance is not None and account is not None and repeat is False:
         hold = open_hold(balance, account, event.source, event.id)
         if hold is not None:
-            repeat = True if hold.content == content else conflict(hold.at)
+            repeat = True if hold.content in (content, alias) else conflict(hold.at)
     if isinstance(repeat, Refusal):
         return repeat
     if repeat:

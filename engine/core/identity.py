@@ -8,7 +8,16 @@ import msgspec
 from xxhash import xxh3_64_intdigest, xxh3_128_digest
 
 from engine.core.state import DEDUPE_WINDOW, Seen
-from schemas.events import AnyEvent, Client
+from schemas.events import (
+    Adjustment,
+    AnyEvent,
+    Charge,
+    CreditLimit,
+    Invoice,
+    Payment,
+    TemporaryCredit,
+    Transfer,
+)
 from schemas.reasons import Reason, Refusal
 from schemas.times import format_time
 
@@ -25,22 +34,33 @@ def leg_identity_of(receiver: str, sender: str, source: str, id: str, requested_
     return xxh3_128_digest(f"{receiver}\0\0{sender}\0{source}\0{id}\0{requested_at}".encode())
 
 
-def content_of(event: AnyEvent, currency: str | None = None) -> int:
-    """64 bits of an event's known fields by value; a field left at its default counts as absent.
-
-    ``currency``: the client's own, which is the default of an event's.
-    """
-    if currency is not None and getattr(event, "currency", None) == currency and not isinstance(event, Client):
-        event = msgspec.structs.replace(event, currency=None)
+def content_of(event: AnyEvent) -> int:
+    """64 bits of an event's known fields by value; a field left at its default counts as absent."""
     return xxh3_64_intdigest(_encode(event))
 
 
-def check_repeat(seen: Seen, identity: bytes, content: int, now: int) -> Refusal | bool:
-    """True: a repeat within the window. A Refusal: the same identity with other content. False: new."""
+def alias_of(event: AnyEvent, currency: str) -> int | None:
+    """The content of the same event with its client's currency left out instead of spelled out, or the reverse.
+
+    ``currency``: the client's own, which is the default of a money event's. None: there is no other spelling. What
+    was sent once is itself again even where the client's currency was changed in between.
+    """
+    if not isinstance(event, Charge | Payment | Adjustment | CreditLimit | TemporaryCredit | Invoice | Transfer):
+        return None
+    if event.currency is None:
+        return content_of(msgspec.structs.replace(event, currency=currency))
+    return content_of(msgspec.structs.replace(event, currency=None)) if event.currency == currency else None
+
+
+def check_repeat(seen: Seen, identity: bytes, content: int, now: int, alias: int | None = None) -> Refusal | bool:
+    """True: a repeat within the window. A Refusal: the same identity with other content. False: new.
+
+    ``alias``: the same content, spelled in another way.
+    """
     found = seen.get(identity)
     if found is None or now - found[1] >= DEDUPE_WINDOW:
         return False
-    if found[0] == content:
+    if found[0] in (content, alias):
         return True
     return conflict(found[1])
 
