@@ -24,12 +24,14 @@ def evaluate_rules(step: Step) -> None:
         return
     rules = config.rules(key)
     conversion = conversion_of(config, step.balance, profile)
-    foreign = currency_of(profile, step.balance) != step.balance.currency
-    if foreign and conversion is None and step.balance.available is not None:
-        step.out.no_rate += len(rules)
-    else:
-        for rule in rules:
-            _evaluate(step, profile, rule, conversion)
+    currency = currency_of(profile, step.balance)
+    foreign = currency != step.balance.currency
+    for rule in rules:
+        state = _state_of(account, rule, currency)
+        if foreign and conversion is None and step.balance.available is not None:
+            step.out.no_rate += 1
+        else:
+            _evaluate(step, profile, rule, state, conversion)
     if len(account.rules) > len(rules):
         names = [rule.rule for rule in rules]
         account.rules = {name: rule for name, rule in account.rules.items() if name in names}
@@ -61,12 +63,19 @@ def inactive_from(rule: Rule, balance: Balance, account: Account) -> int:
     return since + rule.inactivity_days * DAY
 
 
-def _evaluate(step: Step, profile: Profile, rule: Rule, conversion: Conversion | None) -> None:
-    account, balance = step.account, step.balance
-    currency = currency_of(profile, balance)
+def _state_of(account: Account, rule: Rule, currency: str) -> RuleState:
+    """Where a rule stands; afresh, which is a count reset, where its threshold or its currency was changed."""
     state = account.rules.get(rule.rule)
-    if state is None or state.threshold != rule.threshold or state.currency != currency:
-        state = account.rules[rule.rule] = RuleState(rule.threshold, currency)
+    if state is not None and state.threshold == rule.threshold and state.currency == currency:
+        return state
+    if state is not None and state.count > 0:
+        account.take_episode()
+    state = account.rules[rule.rule] = RuleState(rule.threshold, currency)
+    return state
+
+
+def _evaluate(step: Step, profile: Profile, rule: Rule, state: RuleState, conversion: Conversion | None) -> None:
+    account, balance = step.account, step.balance
     was_below = state.below
     state.below = is_below(balance.available, rule.threshold, conversion)
     if not state.below:
