@@ -6,7 +6,7 @@ from engine.core.low_balance import CHANNELS
 from engine.core.records import TRIGGER_ALWAYS, Account, Balance
 from engine.core.step import Step
 from schemas.events import Channel, Client
-from schemas.money import PERCENT_SCALE, format_money, parse_money, parse_percent
+from schemas.money import PERCENT_SCALE, divide_half_even, format_money, parse_money, parse_percent
 
 
 @lru_cache(maxsize=4096)
@@ -15,18 +15,27 @@ def _parse(text: str) -> tuple[bool, int]:
     return (True, parse_percent(text[:-1])) if text.endswith("%") else (False, parse_money(text))
 
 
+_SCALE = 100 * PERCENT_SCALE
+"""Levels are exact in this many parts of a micro-unit: that is what a percentage of one can be."""
+
+
+def _exact_level_of(text: str, balance: Balance) -> int | None:
+    """The amount at which a threshold fires, in parts; None: inert. A percentage is of the positive permanent limit."""
+    is_percent, value = _parse(text)
+    if not is_percent:
+        return value * _SCALE
+    if not balance.postpaid or balance.permanent is None or balance.permanent <= 0:
+        return None
+    return value * balance.permanent
+
+
 def level_of(text: str, balance: Balance) -> int | None:
     """The amount at which a threshold fires: owed for postpaid, available for prepaid; None: inert.
 
-    A percentage is of the positive permanent limit; owed is whole micro-units, so it reaches the exact value
-    where it reaches the next whole one.
+    Owed is whole micro-units, so it reaches the exact value where it reaches the next whole one.
     """
-    is_percent, value = _parse(text)
-    if not is_percent:
-        return value
-    if not balance.postpaid or balance.permanent is None or balance.permanent <= 0:
-        return None
-    return -(-value * balance.permanent // (100 * PERCENT_SCALE))
+    exact = _exact_level_of(text, balance)
+    return None if exact is None else -(-exact // _SCALE)
 
 
 def is_reached(level: int, balance: Balance) -> bool:
@@ -62,7 +71,9 @@ def evaluate_warnings(step: Step) -> None:
             if text in account.warned:
                 warned.append(text)
             elif level is not None:
-                crossed.append((level if balance.postpaid else -level, text))
+                exact = _exact_level_of(text, balance)
+                assert exact is not None
+                crossed.append((exact if balance.postpaid else -exact, text))
     to = addresses(settings)
     if to:
         for _, text in sorted(crossed, key=lambda pair: pair[0]):
@@ -72,8 +83,8 @@ def evaluate_warnings(step: Step) -> None:
 
 
 def _emit(step: Step, text: str, to: list[tuple[Channel, str]]) -> None:
-    level = level_of(text, step.balance)
-    assert level is not None
+    exact = _exact_level_of(text, step.balance)
+    assert exact is not None
     episode = step.account.take_episode()
     for channel, address in to:
         step.notify(
@@ -82,7 +93,7 @@ def _emit(step: Step, text: str, to: list[tuple[Channel, str]]) -> None:
             channel,
             (address,),
             episode=episode,
-            threshold=format_money(level),
+            threshold=format_money(divide_half_even(exact, _SCALE)),
             threshold_currency=step.balance.currency,
         )
 
