@@ -97,7 +97,7 @@ def view(world: World, client: Client) -> Output:
                 "closes_at": format_time(bucket.end),
                 "expires_at": format_time(expires_at(world, bucket)),
             }
-            for bucket in sorted(client.buckets, key=lambda bucket: bucket.grant)
+            for bucket in sorted(client.buckets, key=lambda bucket: (bucket.plan, bucket.grant))
         ],
     }
 
@@ -139,7 +139,7 @@ def notification(
     next_at: int | None = None,
 ) -> Output:
     """One notification by one channel."""
-    return {
+    output: Output = {
         "output": "notification",
         "notification": f"{client.id}/{kind}/{rule}/{episode}/{sequence}/{channel}",
         "client": client.id,
@@ -161,6 +161,9 @@ def notification(
         "cause": cause_view(effect.cause),
         "threshold_currency": threshold_currency,
     }
+    if client.settings.language is not None:
+        output["language"] = client.settings.language
+    return output
 
 
 def own_addresses(client: Client, channels: tuple[str, ...]) -> list[tuple[str, list[str]]]:

@@ -87,10 +87,6 @@ def _apply_plan(world: World, plan: Plan) -> None:
     if old is not None and old.unit != plan.unit and lives:
         raise Refused("fixed", "the unit is fixed while a grant lives")
     world.plans[plan.plan] = plan
-    levels = {level.percent for level in plan.thresholds}
-    for client in world.clients.values():
-        if plan.plan in client.plans:
-            client.plans[plan.plan].fired &= levels
 
 
 def _delete(world: World, body: Deletion) -> None:

@@ -48,7 +48,7 @@ def status(client: Client) -> str:
 def check_fits(client: Client) -> None:
     """Refuse a result that does not fit."""
     money = available(client)
-    if not fits(client.live) or (money is not None and not fits(money)):
+    if not fits(client.live) or not fits(client.unallocated) or (money is not None and not fits(money)):
         raise Refused("bad_amount", "the result would not fit")
 
 

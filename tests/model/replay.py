@@ -134,10 +134,9 @@ def accept(world: World, event: Event) -> list[Output]:
     sender = world.clients.get(event.client) if event.client is not None else None
     if event.client is not None and sender is None and not isinstance(body, ClientSettings):
         raise Refused("unknown_client", f"client {event.client} is unknown")
-    content = _content(event, sender)
     seen = world.seen.get((event.client, event.identity))
     if seen is not None and now - seen.at < DEDUPE_WINDOW:
-        if seen.event == content:
+        if seen.event == event or _content(seen.event, sender) == _content(event, sender):
             return []
         raise Refused("conflict", "the same source and id came before with other content")
     if event.client is None:
@@ -147,7 +146,7 @@ def accept(world: World, event: Event) -> list[Output]:
         outputs = _accept_transfer(world, sender, event, body, now)
     else:
         outputs = _accept_client_event(world, sender, event, now)
-    world.seen[event.client, event.identity] = Seen(now, content)
+    world.seen[event.client, event.identity] = Seen(now, event)
     return outputs
 
 

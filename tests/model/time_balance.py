@@ -107,11 +107,12 @@ def _known_plan(world: World, body: TimeBalance) -> Plan:
     return plan
 
 
-def _live(client: Client, grant: str) -> Bucket:
+def _live(client: Client, body: TimeBalance) -> Bucket:
+    """The live grant that is named; a plan, where one is named too, must be its own."""
     for bucket in client.buckets:
-        if bucket.grant == grant:
+        if bucket.grant == body.grant and body.plan in (None, bucket.plan):
             return bucket
-    raise Refused("unknown_grant", f"grant {grant} is not live")
+    raise Refused("unknown_grant", f"grant {body.grant} is not live")
 
 
 def _add(client: Client, plan: str, grant: str, first: str, cycle: int, units: int,
@@ -191,7 +192,7 @@ def _rolled(plan: Plan, part: Bucket, now: int) -> int:
 
 
 def _top_up(world: World, client: Client, body: TimeBalance, effect: Effect) -> None:
-    bucket = _live(client, body.grant)
+    bucket = _live(client, body)
     if bucket.end is not None and bucket.end <= effect.now:
         raise Refused("unknown_grant", f"grant {body.grant} is closed")
     bucket.granted += world.plans[bucket.plan].units if body.units is None else body.units
@@ -201,7 +202,7 @@ def _top_up(world: World, client: Client, body: TimeBalance, effect: Effect) -> 
 
 
 def _cancel(client: Client, body: TimeBalance, effect: Effect) -> None:
-    bucket = _live(client, body.grant)
+    bucket = _live(client, body)
     client.buckets.remove(bucket)
     _expired(client, effect, bucket.plan, bucket.grant, bucket.left, "cancelled")
     if not live_of(client, bucket.plan):

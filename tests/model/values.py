@@ -123,10 +123,11 @@ def moment_of(micros: int) -> datetime:
 
 
 def format_time(micros: int | None) -> str | None:
-    """UTC with Z; the fraction only where there is one, then six digits."""
+    """UTC with Z; the fraction only where there is one, without trailing zeros."""
     if micros is None:
         return None
-    return moment_of(micros).replace(tzinfo=None).isoformat() + "Z"
+    text = moment_of(micros).replace(tzinfo=None).isoformat()
+    return (text.rstrip("0") if "." in text else text) + "Z"
 
 
 def _format_scaled(value: int, digits: int) -> str:
