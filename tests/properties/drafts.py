@@ -8,6 +8,7 @@ from tests.properties.dice import Dice, happens, pick, some
 Json = dict[str, object]
 
 HOUR = 3600
+DAY = 24 * HOUR
 CURRENCIES = ("EUR", "USD", "JPY")
 PROFILES = ("p1", "p2", "p3")
 TEMPLATES = ("t1", "t2")
@@ -20,6 +21,7 @@ THRESHOLDS = ("5", "10", "0", "-2", "4.999999", "5", "20")
 WARNINGS = ("5", "50%", "10", "90%", "0", "12.5%", "33.333333%", "-1", "100%", "0.000001")
 RATES = ("1", "2", "0.5", "1.1", "0.000001", "3", "0.333333333333", "7.123456")
 USAGE_TYPES = ("call", "sms", "data")
+COVERED = (["call", "sms", "data"], ["call", "data"], ["call", "sms"], ["call"])
 ZONES = ("UTC", "Europe/Kyiv", "America/Sao_Paulo", "Africa/Cairo", "Asia/Kathmandu")
 
 
@@ -68,7 +70,7 @@ def profile(dice: Dice, name: str) -> Json:
     maybe(dice, 30, body, "reseller", pick(dice, RESELLERS))
     maybe(dice, 35, body, "currency", pick(dice, CURRENCIES))
     maybe(dice, 70, body, "max_qty", pick(dice, (3, 1, 2, 0)))
-    maybe(dice, 70, body, "period_seconds", pick(dice, (24 * HOUR, HOUR, 0, 60, 3 * 24 * HOUR)))
+    maybe(dice, 70, body, "period_seconds", pick(dice, (DAY, 6 * HOUR, 0, 5 * HOUR + 1, 3 * DAY)))
     maybe(dice, 30, body, "rearm", pick(dice, ("any_payment", "refill")))
     return body
 
@@ -122,21 +124,21 @@ def plan(dice: Dice, name: str) -> Json:
     units = {"m": ("minute", "hour"), "s": ("second", "second"), "e": ("event", "event"), "b": ("kilobyte", "byte")}
     body: Json = {"type": "time_balance_plan", "plan": name}
     body["unit"] = units[name[0]][happens(dice, 10)]
-    body["units"] = pick(dice, (10, 60, 3, 0, 100))
-    maybe(dice, 95, body, "usage_types", pick(dice, (["call", "sms", "data"], ["call"], ["call", "sms"], [])))
-    maybe(dice, 70, body, "validity_seconds", pick(dice, (24 * HOUR, 2 * HOUR, 600, 7 * 24 * HOUR)))
-    if happens(dice, 55):
+    body["units"] = pick(dice, (10, 60, 3, 100, 20, 5, 2, 0))
+    maybe(dice, 95, body, "usage_types", pick(dice, COVERED))
+    maybe(dice, 70, body, "validity_seconds", pick(dice, (DAY, 2 * HOUR, 30 * DAY, 7 * DAY, 12 * HOUR)))
+    if happens(dice, 45):
         windows: tuple[Json, ...] = ({"seconds": HOUR}, {"seconds": 90}, {"until": "day"}, {"until": "week"})
         body["window"] = pick(dice, (*windows, {"until": "cycle"}))
-    if happens(dice, 55):
+    if happens(dice, 65):
         carried: Json = {}
         maybe(dice, 30, carried, "min", pick(dice, (1, 5)))
         maybe(dice, 40, carried, "max", pick(dice, (8, 5, 100)))
         maybe(dice, 40, carried, "cycles", pick(dice, (1, 2, 0)))
         body["rollover"] = carried
     maybe(dice, 40, body, "order", pick(dice, ("rolled_first", "fresh_first")))
-    if happens(dice, 70):
-        levels = some(dice, (0, 50, 80, 100, "33.3"))[:3]
+    if happens(dice, 80):
+        levels = some(dice, (0, 50, 80, 100, "33.3", "0.1"))[:3]
         body["thresholds"] = [_level(dice, percent) for percent in levels]
     maybe(dice, 45, body, "on_exhausted", pick(dice, ("reject", "charge")))
     maybe(dice, 50, body, "late_grace_seconds", pick(dice, (0, 60, 2 * HOUR)))
