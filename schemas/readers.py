@@ -32,6 +32,7 @@ class Field(msgspec.Struct, frozen=True):
     micros: Kind | None
     absent: Reason | None
     nullable: bool
+    default: object
 
 
 class Problems:
@@ -75,6 +76,10 @@ def _read_fields(
                     problems.add(field.absent, f"{path}{field.wire} is needed and was not given")
             else:
                 read[field.name] = field.read(value)
+            # Left out where it says what the default says: msgspec leaves a default out of an encoding, and so out of
+            # an identity's content, only where it is the very same object.
+            if read.get(field.name, NODEFAULT) == field.default:
+                read.pop(field.name, None)
         except FieldError as error:
             problems.add(error.reason, _at(path + field.wire, error.message))
     if unknown_refused:
@@ -116,7 +121,7 @@ def _field(cls: type[msgspec.Struct], info: msgspec.structs.FieldInfo, hint: obj
         elif info.name == "amount":
             absent = Reason.BAD_AMOUNT
     nullable = required and info.name == _LIMIT
-    return Field(info.encode_name, info.name, reader_of(hint), micros, absent, nullable)
+    return Field(info.encode_name, info.name, reader_of(hint), micros, absent, nullable, info.default)
 
 
 def kind_of(hint: object) -> Kind | None:
