@@ -1,0 +1,1 @@
+"""The embedded runtime, run inside the test."""
