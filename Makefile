@@ -13,10 +13,11 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 DEMO  ?=
 PORT  ?=
 SEED  ?=
+KILLS ?=
 NODES ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run test lint bench sim kafka torture lock clean
+.PHONY: help venv run test lint bench sim crash kafka torture lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1: /p' $(MAKEFILE_LIST) | awk -F': ' '{ printf "  %-9s %s\n", $$1, $$2 }'
@@ -51,6 +52,9 @@ bench: venv ## the benchmarks, with hardware and versions in the output
 
 sim: venv ## the seeded simulation with faults (SEED=42 repeats a run)
 	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED))
+
+crash: venv ## SIGKILL the real processes under load, 100 times, and hold what is left against a replay (SEED, KILLS)
+	$(BIN)/python -m tests.integration.crash $(if $(SEED),--seed $(SEED)) $(if $(KILLS),--kills $(KILLS))
 
 kafka: ## a local broker on this machine (NODES=3 for a cluster)
 	NODES=$(NODES) deploy/kafka/run.sh

@@ -1,0 +1,166 @@
+"""A sender that remembers: every event is sent, with the same bytes, until it has an answer.
+
+It tells what a kill hit: events whose request was under way then, and whether they turned out to be durable (sent
+again, they are duplicates) or absent (they are accepted only now).
+"""
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import Iterator
+from typing import Final
+
+import httpx
+import msgspec
+
+from engine.demo.traffic import Timed, Traffic, TrafficOptions
+
+SENDERS: Final = 4
+_BATCH_MAX: Final = 40
+_RETRY_SECONDS: Final = 0.05
+_OPTIONS: Final = TrafficOptions(
+    clients=120, charges_per_second=40.0, payments_per_second=1.0, others_per_second=3.0, burst_charges=100
+)
+_NDJSON: Final = {"content-type": "application/x-ndjson"}
+
+Identity = tuple[str, str]
+
+
+class _Answer(msgspec.Struct):
+    status: str
+
+
+class _Answers(msgspec.Struct):
+    results: list[_Answer]
+
+
+class _Named(msgspec.Struct):
+    source: str
+    id: str
+    client: str | None = None
+
+
+_identity_of = msgspec.json.Decoder(_Named).decode
+_decode_answers = msgspec.json.Decoder(_Answers).decode
+
+
+class Batch:
+    """Events of one request. ``hit``: a request with them was under way when the engine was killed, and failed."""
+
+    def __init__(self, events: list[bytes]) -> None:
+        self.events = events
+        self.at_kill = False
+        self.hit = False
+        self.under_way = False
+
+
+class Load:
+    """Sends to ``url`` until ``stop`` is called; then what is unanswered is still sent until it is answered.
+
+    ``acknowledged``: every identity by its answer. ``durable`` and ``absent`` count the events that kills found
+    under way, by what became of them; ``sent`` every identity ever sent, ``configuration`` those that name no client.
+    """
+
+    def __init__(self, url: str, seed: int, pause_seconds: float) -> None:
+        self.url = url
+        self.acknowledged: dict[Identity, str] = {}
+        self.sent: set[Identity] = set()
+        self.configuration: set[Identity] = set()
+        self.answers: Counter[str] = Counter()
+        self.durable = 0
+        self.absent = 0
+        self.kills_durable = 0
+        self.kills_absent = 0
+        self.latency_seconds = 0.01
+        self.begun = asyncio.Event()
+        self._traffic = Traffic(msgspec.structs.replace(_OPTIONS, seed=seed), time.time_ns() // 1000)
+        self._events: Iterator[Timed] = self._traffic.events()
+        self._chance = random.Random(seed)
+        self._pause_seconds = pause_seconds
+        self._stopping = False
+        self._batches: list[Batch] = []
+        self._kill_counted: Counter[str] = Counter()
+
+    async def prepare(self) -> None:
+        """Sends the scenery, in order."""
+        events = list(self._traffic.setup())
+        async with self._client() as client:
+            for start in range(0, len(events), 100):
+                await self._send(client, Batch(events[start : start + 100]))
+
+    async def run(self) -> None:
+        """Sends, several requests at a time, until ``stop``."""
+        async with self._client() as client, asyncio.TaskGroup() as senders:
+            for _ in range(SENDERS):
+                senders.create_task(self._sender(client))
+
+    def stop(self) -> None:
+        """No new events; ``run`` returns once every event has its answer."""
+        self._stopping = True
+
+    def killed(self) -> int:
+        """To be called right after a kill: how many events are under way, whose fate is open."""
+        self._settle_kill()
+        open_ = [batch for batch in self._batches if batch.under_way]
+        for batch in open_:
+            batch.at_kill = True
+        return sum(len(batch.events) for batch in open_)
+
+    def _settle_kill(self) -> None:
+        self.kills_durable += self._kill_counted["durable"] > 0
+        self.kills_absent += self._kill_counted["absent"] > 0
+        self._kill_counted.clear()
+
+    def finish(self) -> None:
+        """Counts the last kill; after ``run`` has returned."""
+        self._settle_kill()
+
+    def _client(self) -> httpx.AsyncClient:
+        limits = httpx.Limits(max_connections=SENDERS, max_keepalive_connections=SENDERS)
+        return httpx.AsyncClient(base_url=self.url, timeout=20.0, limits=limits, trust_env=False, headers=_NDJSON)
+
+    async def _sender(self, client: httpx.AsyncClient) -> None:
+        while not self._stopping:
+            count = self._chance.randint(1, _BATCH_MAX)
+            batch = Batch([next(self._events).raw for _ in range(count)])
+            self._batches.append(batch)
+            await self._send(client, batch)
+            self._batches.remove(batch)
+            await asyncio.sleep(self._chance.uniform(0, 2 * self._pause_seconds))
+
+    async def _send(self, client: httpx.AsyncClient, batch: Batch) -> None:
+        names = [_identity_of(event) for event in batch.events]
+        identities = [(named.source, named.id) for named in names]
+        self.sent.update(identities)
+        self.configuration.update((named.source, named.id) for named in names if named.client is None)
+        body = b"\n".join(batch.events)
+        while True:
+            batch.under_way = True
+            self.begun.set()
+            started = time.perf_counter()
+            try:
+                response = await client.post("/v1/events", content=body)
+            except httpx.TransportError:
+                batch.under_way = False
+                batch.hit |= batch.at_kill
+                await asyncio.sleep(_RETRY_SECONDS)
+                continue
+            batch.under_way = False
+            if response.status_code == 200:
+                break
+            assert response.status_code in (429, 503), response.text
+            await asyncio.sleep(_RETRY_SECONDS)
+        self.latency_seconds += 0.1 * (time.perf_counter() - started - self.latency_seconds)
+        self._count(batch, identities, [answer.status for answer in _decode_answers(response.content).results])
+
+    def _count(self, batch: Batch, identities: list[Identity], statuses: list[str]) -> None:
+        assert len(identities) == len(statuses)
+        self.answers.update(statuses)
+        self.acknowledged.update(zip(identities, statuses, strict=True))
+        if batch.hit:  # not where the answer was on its way already
+            counts = Counter(statuses)
+            self.durable += counts["duplicate"]
+            self.absent += counts["accepted"]
+            self._kill_counted["durable"] += counts["duplicate"]
+            self._kill_counted["absent"] += counts["accepted"]
