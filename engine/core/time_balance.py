@@ -200,8 +200,7 @@ def _note_levels(step: Step, grants: Grants, plans: list[str]) -> None:
     """Notes the levels reached and not yet fired, ascending, plans in the order consumed."""
     for key in plans:
         used, granted = _utilisation(grants, key)
-        if granted == 0:
-            continue
+        assert 0 < used <= granted
         fired = grants.plans[key].fired
         levels = sorted(step.state.config.plans[key].thresholds, key=lambda level: level.percent)
         step.units_notified.extend(
@@ -264,10 +263,9 @@ def expires_at(state: State, bucket: Bucket) -> int:
 
 
 def expire(step: Step) -> None:
-    """Records what is due as expired, by grant id."""
+    """Records what is due of a client that has had grants as expired, by grant id."""
     grants = step.state.grants.find(step.balance.client)
-    if grants is None:
-        return
+    assert grants is not None
     due = [bucket for bucket in grants.buckets if expires_at(step.state, bucket) <= step.now]
     if not due:
         return
@@ -288,10 +286,9 @@ def grants_due(state: State, client: str) -> Iterator[int]:
 
 
 def views_of(state: State, client: str) -> list[TimeBalanceView]:
-    """The client's live buckets as the view shows them, by plan and grant."""
+    """The live buckets of a client that has had grants, as the view shows them, by plan and grant."""
     grants = state.grants.find(client)
-    if grants is None:
-        return []
+    assert grants is not None
     return [
         TimeBalanceView(
             bucket.plan,
