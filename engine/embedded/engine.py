@@ -301,10 +301,18 @@ class EmbeddedEngine:
     async def _maintenance_loop(self) -> None:
         while not self._stopping:
             now = self._clock()
-            self._families.drop_before(now)
+            await self._drop_spans(now)
             self.notifications.forget_settled(now - _KEEP_SETTLED, 10_000)
             self._metrics.observe_store(self._store, self.partitions)
             await asyncio.sleep(_MAINTENANCE_SECONDS)
+
+    async def _drop_spans(self, now: int) -> None:
+        """Drops identities that are out of every window, once that log time is durable: the clock may be set back,
+        and a partition without traffic would then look for them again."""
+        if self._families.has_before(now):
+            self._commit([], list(range(len(self.partitions))))
+            await asyncio.to_thread(self._store.sync)
+            self._families.drop_before(min(partition.state.clock for partition in self.partitions))
 
     def _fail(self, error: StoreError) -> None:
         self._failure = error
@@ -338,6 +346,13 @@ def _resolve(submissions: list[_Submission]) -> None:
     for submission in submissions:
         with suppress(asyncio.InvalidStateError):  # the sender went away; what it sent is applied all the same
             submission.done.set_result(submission.answers)  # type: ignore[arg-type]  # the fold filled every place
+
+
+def stored_partitions(store: Store) -> int | None:
+    """How many partitions a data folder was made with; None: it is no data folder of this format."""
+    stored = store.get(STATE, _FORMAT_KEY)
+    found = None if stored is None else msgspec.msgpack.decode(stored, type=_Format)
+    return found.partitions if found is not None and found.format == FORMAT else None
 
 
 def _check_format(store: Store, options: EmbeddedOptions) -> None:

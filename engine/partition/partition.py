@@ -70,6 +70,7 @@ class Partition:
         self._meta_key = keys.prefix(number, keys.META)
         stored = store.get(STATE, self._meta_key)
         self.meta = Meta() if stored is None else _decode_meta(stored)
+        self._now = self.meta.clock
         self.state = State(
             balances=Table(self._loader(0, Balance)),
             accounts=Table(self._loader(1, Account)),
@@ -117,7 +118,8 @@ class Partition:
 
     def begin(self, now: int) -> None:
         """A batch of that log time follows."""
-        self._seen.look_from(max(now, self.state.clock))
+        self._now = max(now, self.state.clock)
+        self._seen.look_from(self._now)
 
     def append(self, batch: Batch, topic: Topic, entries: Sequence[Entry]) -> int:
         """Appends records to a topic; the offset of the first. ``commit`` must follow with the same batch."""
@@ -146,8 +148,8 @@ class Partition:
             else:
                 batch.put(name, _encode(definition))
         self._seen.write(batch)
+        clock = max(self._now, state.clock)  # a rejection at the door is no event: it may be before the first one
         for topic, outputs in _by_topic(changes, outcome.outputs).items():
-            clock = state.clock
             self.append(batch, topic, [Entry(key_of(output), clock, encode_output(output)) for output in outputs])
         self.meta.clock = state.clock
         self._put_meta(batch)

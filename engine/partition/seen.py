@@ -41,6 +41,10 @@ class SeenFamilies:
         number = at // DEDUPE_WINDOW
         return [f"{_FAMILY}{have}" for have in reversed(self.numbers) if have >= number - 1]
 
+    def has_before(self, at: int) -> bool:
+        """Whether there is a span that no window ending at ``at`` or later reaches."""
+        return any(have < at // DEDUPE_WINDOW - 1 for have in self.numbers)
+
     def drop_before(self, at: int) -> None:
         """Drops every span that no window ending at ``at`` or later reaches."""
         number = at // DEDUPE_WINDOW
