@@ -55,19 +55,31 @@ class Disk:
 
     def recover(self) -> list[list[Operation]]:
         """The batches that are whole, in order; what follows them is a torn one, and is cut away."""
-        batches: list[list[Operation]] = []
+        framed = list(self._framed())
+        end = framed[-1][0] if framed else 0
+        assert end >= self.synced, "what was synced is damaged"
+        del self.journal[end:]
+        return [_decode(body) for _, body in framed]
+
+    def batch_across(self, place: int) -> list[Operation]:
+        """The batch that a cut at that place of the journal tears; none where it falls between two."""
+        before = 0
+        for end, body in self._framed():
+            if before < place < end:
+                return _decode(body)
+            before = end
+        return []
+
+    def _framed(self) -> Iterator[tuple[int, bytes]]:
+        """Where each whole batch ends, and its body."""
         at = 0
         while at + _HEAD_BYTES <= len(self.journal):
             begin = at + _HEAD_BYTES
             body = bytes(self.journal[begin : begin + int.from_bytes(self.journal[at : at + _LENGTH_BYTES], "big")])
-            end = begin + len(body)
             if xxh3_64_digest(body) != self.journal[at + _LENGTH_BYTES : begin]:
-                break
-            batches.append(_decode(body))
-            at = end
-        assert at >= self.synced, "what was synced is damaged"
-        del self.journal[at:]
-        return batches
+                return
+            at = begin + len(body)
+            yield at, body
 
 
 class _Family:
