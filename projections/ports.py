@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from schemas.answers import History, Why
+from schemas.authorization import Authorization, AuthorizationRequest
 
 
 class Views(Protocol):
@@ -21,6 +22,10 @@ class Views(Protocol):
 
         Raises ``Unavailable`` where too many are being read.
         """
+        ...
+
+    async def authorize(self, request: AuthorizationRequest) -> Authorization:
+        """Whether a usage may begin. Raises MoneyError where the amount is no money."""
         ...
 
     def ready(self) -> tuple[bool, str]:

@@ -168,6 +168,10 @@ class EmbeddedEngine:
             await asyncio.gather(stopped, *tasks, return_exceptions=True)
             self._answer_nobody()
 
+    def now(self) -> int:
+        """The instant that an event submitted now would get, in microseconds."""
+        return self._clock()
+
     def close(self) -> None:
         """Closes the store; ``run`` must have returned."""
         self._store.close()

@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from engine.core.authorization import authorize
 from engine.core.outcome import ChangeNote
 from engine.core.state import State, Table
 from engine.core.view import view
@@ -23,6 +24,7 @@ from engine.log.chunks import Entry, chunk_key, decode_chunk, may_hold
 from engine.log.ports import Unavailable
 from engine.store.ports import LOG, Store
 from schemas.answers import History, Why
+from schemas.authorization import Authorization, AuthorizationRequest
 from schemas.outputs import encode_output
 from schemas.reasons import Reason
 from schemas.topics import Topic
@@ -94,6 +96,10 @@ class EmbeddedViews:
                 )
         finally:
             self._waiting -= 1
+
+    async def authorize(self, request: AuthorizationRequest) -> Authorization:
+        """Whether a usage may begin, as things stand between two commits."""
+        return authorize(self._state(request.client), request, self._engine.now())
 
     def ready(self) -> tuple[bool, str]:
         """Whether events are taken now, and a sentence."""

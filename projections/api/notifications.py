@@ -115,7 +115,7 @@ async def post_settled(service: Service, request: Request) -> Response:
     query_of(request, NoQuery)
     consumer = _consumer_of(request)
     async with service.bodies.read(request) as body:
-        asked = _decoded(_decode_asked, body, request)
+        asked = decoded(_decode_asked, body, request)
     _check_count("notifications", len(asked.notifications), service.options.limits.ids_max)
     try:
         settled = await service.notification_log.settled(consumer, asked.notifications)
@@ -130,7 +130,7 @@ async def post_commit(service: Service, request: Request) -> Response:
     consumer = _consumer_of(request)
     log = service.notification_log
     async with service.bodies.read(request) as body:
-        commit = _decoded(_decode_commit, body, request)
+        commit = decoded(_decode_commit, body, request)
         _check_count("deliveries", len(commit.deliveries), service.options.limits.ids_max)
         _check_partitions(commit.positions, log.partitions)
         try:
@@ -212,7 +212,7 @@ def _consumer_of(request: Request) -> str:
     return consumer
 
 
-def _decoded(decoder: msgspec.json.Decoder[T], body: bytes, request: Request) -> T:
+def decoded(decoder: msgspec.json.Decoder[T], body: bytes, request: Request) -> T:
     media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media != "application/json":
         raise ProblemError(415, "media_unsupported", "expected Content-Type application/json")

@@ -10,11 +10,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from engine.log.ports import Answer
-from projections.api import clients, cloudevents, events, health, notifications
+from projections.api import authorization, clients, cloudevents, events, health, notifications
 from projections.api.intake import JSON, NDJSON
 from projections.api.options import Scope
 from projections.api.service import NoQuery, Service, query_of
 from schemas.answers import History, Why
+from schemas.authorization import Authorization, AuthorizationRequest
 from schemas.outputs import Change
 
 Handler = Callable[[Service, Request], Awaitable[Response]]
@@ -99,6 +100,17 @@ OPERATIONS: Final = (
             cloudevents.STRUCTURED: CloudEvent,
             cloudevents.BATCH: list[CloudEvent],
         },
+    ),
+    Operation(
+        "POST",
+        "/v1/authorize",
+        "post_authorize",
+        "read",
+        "May a usage begin, how much of it, and over how many channels",
+        authorization.post_authorize,
+        {200: Answered("The answer, yes or no, with its reason", (Authorization,))},
+        (*_BODY, 422),
+        bodies={JSON: AuthorizationRequest},
     ),
     Operation(
         "GET",

@@ -3,6 +3,7 @@
 import msgspec
 
 from schemas.answers import History, Why
+from schemas.authorization import Authorization, AuthorizationRequest
 
 
 class FakeViews:
@@ -14,6 +15,7 @@ class FakeViews:
     def __init__(self) -> None:
         self.changes: dict[str, bytes] = {}
         self.whys: dict[str, Why] = {}
+        self.authorizations: dict[str, Authorization] = {}
         self.histories: dict[str, History] = {}
         self.readiness = (True, "all partitions are open")
         self.failure: Exception | None = None
@@ -38,6 +40,11 @@ class FakeViews:
             return None
         entries = [entry for entry in found.entries if before is None or entry.entry < before][:limit]
         return msgspec.structs.replace(found, entries=entries)
+
+    async def authorize(self, request: AuthorizationRequest) -> Authorization:
+        if self.failure is not None:
+            raise self.failure
+        return self.authorizations[request.client]
 
     def ready(self) -> tuple[bool, str]:
         return self.readiness
