@@ -2,10 +2,16 @@
 
 import sys
 
-from benchmarks import dedupe, embedded, fold, memory
+from benchmarks import authorize, dedupe, embedded, fold, memory
 from benchmarks.report import environment
 
-_QUESTIONS = {"fold": fold.main, "embedded": embedded.main, "memory": memory.main, "dedupe": dedupe.main}
+_QUESTIONS = {
+    "fold": fold.main,
+    "embedded": embedded.main,
+    "authorize": authorize.main,
+    "memory": memory.main,
+    "dedupe": dedupe.main,
+}
 
 
 def main(names: list[str]) -> int:
