@@ -161,10 +161,11 @@ class RocksStore:
         # A store whose disk failed can neither be flushed nor closed well; its log is what counts.
         with suppress(Exception):
             self._db.flush_wal(True)
-        self._families.clear()
         self._handles.clear()
-        with suppress(Exception):
-            self._db.close()
+        for opened in (*self._families.values(), self._db):  # one that is left open, by a reader, keeps the lock
+            with suppress(Exception):
+                opened.close()
+        self._families.clear()
 
     def bytes_on_disk(self) -> int:
         """What the folder takes, all files."""
