@@ -20,6 +20,7 @@ from schemas.reasons import Reason, Refusal
 JsonObject = dict[str, object]
 Read = Callable[[object], object]
 
+_ENVELOPE: Final = frozenset({"type", "at"})
 _LIMIT: Final = "limit"  # the one required field whose null is a value
 
 
@@ -33,6 +34,7 @@ class Field(msgspec.Struct, frozen=True):
     absent: Reason | None
     nullable: bool
     default: object
+    part: type[Part] | None = None
 
 
 class Problems:
@@ -52,15 +54,16 @@ def read_event(
     cls: type[AnyEvent], values: JsonObject, *, unknown_refused: bool, problems: Problems
 ) -> AnyEvent | None:
     """The event, or None with what is wrong added to ``problems``."""
-    read = _read_fields(fields_of(cls), values, "", unknown_refused, problems)
+    fields = fields_of(cls)
+    read = _read_fields(fields, values, "", problems)
+    if unknown_refused:
+        _add_unknown(fields, values, _ENVELOPE, "", problems)
     if problems.first() is not None:
         return None
     return cls(**cast(Any, read))  # every field was read by its own kind
 
 
-def _read_fields(
-    fields: tuple[Field, ...], values: JsonObject, path: str, unknown_refused: bool, problems: Problems
-) -> JsonObject:
+def _read_fields(fields: tuple[Field, ...], values: JsonObject, path: str, problems: Problems) -> JsonObject:
     read: JsonObject = {}
     for field in fields:
         value = values.get(field.wire)
@@ -82,12 +85,23 @@ def _read_fields(
                 read.pop(field.name, None)
         except FieldError as error:
             problems.add(error.reason, _at(path + field.wire, error.message))
-    if unknown_refused:
-        known = _known_names(fields)
-        for name in values:
-            if name not in known:
-                problems.add(Reason.BAD_FIELD, f"{path}{name[:60]} is not a field of this event")
     return read
+
+
+def _add_unknown(
+    fields: tuple[Field, ...], values: JsonObject, envelope: frozenset[str], path: str, problems: Problems
+) -> None:
+    """Adds each name that is no field, in the event and in the objects inside it."""
+    known = _known_names(fields) | envelope
+    for name in values:
+        if name not in known:
+            problems.add(Reason.BAD_FIELD, f"{path}{name[:60]} is not a field of this event")
+    for field in fields:
+        if field.part is not None:
+            value = values.get(field.wire)
+            for item in value if isinstance(value, list) else [value]:
+                if isinstance(item, dict):
+                    _add_unknown(fields_of(field.part), item, frozenset(), f"{path}{field.wire}.", problems)
 
 
 def _at(path: str, message: str) -> str:
@@ -97,7 +111,7 @@ def _at(path: str, message: str) -> str:
 @lru_cache(maxsize=256)
 def _known_names(fields: tuple[Field, ...]) -> frozenset[str]:
     names = {field.wire for field in fields} | {f"{field.wire}_micros" for field in fields if field.micros}
-    return frozenset(names | {"type", "at"})
+    return frozenset(names)
 
 
 @lru_cache(maxsize=256)
@@ -121,7 +135,16 @@ def _field(cls: type[msgspec.Struct], info: msgspec.structs.FieldInfo, hint: obj
         elif info.name == "amount":
             absent = Reason.BAD_AMOUNT
     nullable = required and info.name == _LIMIT
-    return Field(info.encode_name, info.name, reader_of(hint), micros, absent, nullable, info.default)
+    part = _part_of(hint)
+    return Field(info.encode_name, info.name, reader_of(hint), micros, absent, nullable, info.default, part)
+
+
+def _part_of(hint: object) -> type[Part] | None:
+    """The object that a field holds, or that the items of its array are; None where it holds none."""
+    (member,) = members_of(hint)
+    if get_origin(member) is Annotated:
+        member = (*get_args(get_args(member)[0]), None)[0]
+    return member if isinstance(member, type) and issubclass(member, Part) else None
 
 
 def kind_of(hint: object) -> Kind | None:
@@ -194,7 +217,7 @@ def _object_reader(cls: type[Part]) -> Read:
         if not isinstance(value, dict):
             raise FieldError(Reason.BAD_FIELD, f"expected an object, found {describe(value)}")
         problems = Problems()
-        values = _read_fields(fields_of(cls), value, "", False, problems)
+        values = _read_fields(fields_of(cls), value, "", problems)
         first = problems.first()
         if first is not None:
             raise FieldError(first.reason, first.message)
@@ -208,5 +231,3 @@ def tag_of(cls: type[AnyEvent]) -> str:
     tag = cls.__struct_config__.tag
     assert isinstance(tag, str)
     return tag
-
-
