@@ -40,6 +40,10 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Clients held whole, with settings and rules: needed when a charge does more than lower a balance."""
     store_cache_bytes: Annotated[int, msgspec.Meta(ge=1024 * 1024, le=2**40)] = 64 * 1024 * 1024
     """RocksDB's block cache: what is read often of what does not fit above."""
+    keep_changes_seconds: Annotated[int, msgspec.Meta(ge=3600, le=10 * 366 * 86_400)] = 86_400
+    """How long changes stay in the log for readers that are behind; the last of each client is in the state."""
+    keep_outputs_seconds: Annotated[int, msgspec.Meta(ge=86_400, le=10 * 366 * 86_400)] = 30 * 86_400
+    """How long notifications, deliveries and rejections stay in the log; events and journal stay for good."""
     events_per_second: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] = 1000
     """The rate to plan for: what `check` counts disk with. It limits nothing."""
 

@@ -24,6 +24,7 @@ import msgspec
 from engine.core.outcome import Outcome
 from engine.embedded.batch import BatchFold
 from engine.embedded.journal import EmbeddedNotificationLog
+from engine.embedded.retention import trim
 from engine.log.ports import Answer, Overloaded, Unavailable
 from engine.metrics import EngineMetrics
 from engine.partition.partition import Bounds, Partition
@@ -56,6 +57,8 @@ class EmbeddedOptions(msgspec.Struct, frozen=True, kw_only=True):
     balances_max: int = 240_000
     accounts_max: int = 48_000
     store_cache_bytes: int = 64 * 1024 * 1024
+    keep_changes_seconds: int = 86_400
+    keep_outputs_seconds: int = 30 * 86_400
 
 
 class _Format(msgspec.Struct, array_like=True):
@@ -307,8 +310,16 @@ class EmbeddedEngine:
             now = self._clock()
             await self._drop_spans(now)
             self.notifications.forget_settled(now - _KEEP_SETTLED, 10_000)
+            self._trim(now)
             self._metrics.observe_store(self._store, self.partitions)
             await asyncio.sleep(_MAINTENANCE_SECONDS)
+
+    def _trim(self, now: int) -> None:
+        """Deletes outputs that are past their keeping; events and journal are the history and stay."""
+        outputs = now - self._options.keep_outputs_seconds * SECOND
+        before = dict.fromkeys((Topic.NOTIFICATIONS, Topic.REJECTIONS, Topic.DELIVERIES), outputs)
+        before[Topic.CHANGES] = now - self._options.keep_changes_seconds * SECOND
+        trim(self._store, self.partitions, before)
 
     async def _drop_spans(self, now: int) -> None:
         """Drops identities that are out of every window, once that log time is durable: the clock may be set back,
