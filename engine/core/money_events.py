@@ -8,10 +8,10 @@ from engine.core.coverage import cover
 from engine.core.identity import identity_of
 from engine.core.records import InvoiceState, Ledger
 from engine.core.state import DEDUPE_WINDOW
-from engine.core.step import Step, misfit
+from engine.core.step import Step, does_not_fit, misfit
 from engine.core.time_balance import Consumed, consume, give_back
 from schemas.events import Adjustment, Charge, Invoice, Payment
-from schemas.money import divide_half_even
+from schemas.money import MICROS_MAX, divide_half_even
 from schemas.reasons import Reason, Refusal
 from schemas.times import NEVER
 
@@ -53,7 +53,9 @@ def pay(step: Step, event: Payment) -> Refusal | None:
         return amount
     balance = step.balance
     unallocated = balance.unallocated + amount
-    refusal = misfit(balance, balance.live + amount) or misfit(balance, unallocated)
+    refusal = misfit(balance, balance.live + amount)
+    if refusal is None and unallocated > MICROS_MAX:
+        refusal = does_not_fit(unallocated)
     if refusal is not None:
         return refusal
     balance.live += amount
