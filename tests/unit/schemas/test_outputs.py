@@ -136,10 +136,8 @@ def test_event_that_is_long_by_count_keeps_what_names_it() -> None:
     }
 
 
-@pytest.mark.parametrize("name", ["type", "id", "source", "client", "time"])
-@pytest.mark.parametrize(
-    "value", [["ab"] * 20_000, {str(number): 1 for number in range(20_000)}], ids=["array", "object"]
-)
+@pytest.mark.parametrize("name", ["type", "client"])
+@pytest.mark.parametrize("value", [["ab"] * 14_000, dict.fromkeys(map(str, range(8000)), 1)], ids=["array", "object"])
 def test_event_whose_very_name_is_long_is_cut_all_the_same(name: str, value: object) -> None:
     raw = json.dumps({"type": "charge", "id": "1", name: value}).encode()
     line = encode_output(rejection_of(Refusal(Reason.BAD_ID, "why"), raw))
