@@ -95,13 +95,14 @@ def _verdict(
         return "asleep"
     if balance.available is None:
         return "unlimited"
-    foreign = currency_of(profile, balance) != balance.currency
-    if foreign and conversion_of(config, balance, profile) is None:
+    conversion = conversion_of(config, balance, profile)
+    if conversion is None and currency_of(profile, balance) != balance.currency:
         return "no_rate"
-    if standing is None or account.evaluated_at is None:
-        return "not_evaluated"
+    if standing is None or (not standing.below and is_below(balance.available, rule.threshold, conversion)):
+        return "not_evaluated"  # a rate came, or another one: it counts from the client's next evaluation on
     if not standing.below:
         return "not_below"
+    assert account.evaluated_at is not None
     if not standing.open:
         return "waiting_for_inactivity"
     if standing.count > 0 and standing.sent_at == account.evaluated_at:
@@ -145,7 +146,7 @@ def _sentence(
             return f"Not decided yet: the rule ({threshold}) is evaluated with the client's next event."
         case "not_below":
             hold_off = _hold_off(profile, standing)
-            return f"Not sent: {available} is not below the threshold {threshold}.{hold_off}{changed}"
+            return f"Not sent: {available} is not below the threshold {threshold}.{hold_off}"
         case "waiting_for_inactivity":
             return f"Not sent: {below}, but {_inactivity(balance, account, rule)}.{changed}"
         case "max_reached":

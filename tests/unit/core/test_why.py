@@ -197,11 +197,24 @@ def test_a_rate_that_came_after_the_last_event() -> None:
 def test_a_rate_says_itself_and_that_it_changed() -> None:
     events = [RATE, *FOREIGN, pay("d0 09:30", "2.5")]
     assert told(events).sentence == "Not sent: available 2.5 EUR (at EUR/USD 2) is not below the threshold 5 USD."
-    changed = {**RATE, "id": "r2", "rate": "1", "time": at("d0 10:00")}
-    found = told([*events, changed])
-    assert found.verdict == "not_below"
+    lower = {**RATE, "id": "r2", "rate": "1", "time": at("d0 10:00")}
+    found = told([*events, lower])
+    assert found.verdict == "not_evaluated"
+    assert found.sentence == "Not decided yet: the rule (5 USD) is evaluated with the client's next event."
+    higher = {**RATE, "id": "r2", "rate": "3", "time": at("d0 10:00")}
+    found = told([RATE, *FOREIGN, pay("d0 09:30", "2"), higher])
+    assert found.verdict == "sent"
     assert found.sentence.endswith(
         " The exchange rate has changed since: the new one counts from the client's next event on."
+    )
+
+
+def test_lifted_without_a_refill_after_the_last_one() -> None:
+    refund = event("d0 12:00", "adjustment", "c", kind="refund", amount="1")
+    found = told([profile(max_qty=1), *BELOW[1:], refund])
+    assert found.sentence == (
+        "Not sent: available 5.99 EUR is not below the threshold 5 EUR. It was lifted without a refill: 1 of 1 stay "
+        "counted."
     )
 
 
