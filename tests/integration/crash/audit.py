@@ -12,7 +12,7 @@ import msgspec
 
 from engine.core.fold import Record, fold, new_outcome
 from engine.core.outcome import ACCEPTED
-from engine.core.state import DEDUPE_WINDOW, MemoryDueIndex, MemoryReferences, MemorySeen, State
+from engine.core.state import MemoryDueIndex, MemoryReferences, MemorySeen, State
 from engine.log.chunks import TOPIC_NUMBERS, Entry, chunk_key, decode_chunk, offset_of
 from engine.partition import keys
 from engine.partition.partition import Meta, topic_of
@@ -26,6 +26,7 @@ from schemas.times import NEVER
 from schemas.topics import Topic
 
 _SEEN = "seen-"
+_FOR_EVER = 2**63  # identities are compared whole; the fold knows itself which are past their window
 _LETTERS = (keys.BALANCE, keys.ACCOUNT, keys.LEDGER, keys.GRANTS)
 _SHOWN_MAX = 12
 _SHOWN_CHARACTERS_MAX = 600
@@ -89,7 +90,7 @@ def read_log(store: Store, partition: int, topic: Topic, problems: list[str]) ->
 
 
 def _audit_partition(store: Store, number: int, found: Audit) -> None:
-    state, outputs = State(seen=MemorySeen(10 * DEDUPE_WINDOW)), new_outcome(every_change=True)
+    state, outputs = State(seen=MemorySeen(_FOR_EVER)), new_outcome(every_change=True)
     events = read_log(store, number, Topic.EVENTS, found.problems)
     found.events += len(events)
     for entry in events:
@@ -189,13 +190,10 @@ def _state_keys(number: int, state: State) -> Iterator[tuple[bytes, bytes]]:
 def _audit_seen(store: Store, found: Audit) -> None:
     """The identities of all partitions; a family holds 8 bytes of content and 8 of log time, then what was kept."""
     stored: dict[bytes, tuple[int, int]] = {}
-    for family in store.families():
-        if family.startswith(_SEEN):
-            for identity, value in store.scan(family, b"", b"\xff" * 17):
-                stored[identity] = (
-                    int.from_bytes(value[:8], "big"),
-                    int.from_bytes(value[8:16], "big", signed=True),
-                )
+    families = [family for family in store.families() if family.startswith(_SEEN)]
+    for family in sorted(families, key=lambda name: int(name.removeprefix(_SEEN))):  # the later one is what counts
+        for identity, value in store.scan(family, b"", b"\xff" * 17):
+            stored[identity] = int.from_bytes(value[:8], "big"), int.from_bytes(value[8:16], "big", signed=True)
     if stored != found.seen:
         missing, extra = found.seen.keys() - stored.keys(), stored.keys() - found.seen.keys()
         found.problems.append(f"identities: {len(missing)} missing, {len(extra)} too many, of {len(found.seen)}")

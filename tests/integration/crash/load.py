@@ -17,7 +17,7 @@ import msgspec
 from engine.demo.traffic import Timed, Traffic, TrafficOptions
 
 SENDERS: Final = 4
-_BATCH_MAX: Final = 40
+_BATCH_MAX: Final = 30
 _RETRY_SECONDS: Final = 0.05
 _OPTIONS: Final = TrafficOptions(
     clients=120, charges_per_second=40.0, payments_per_second=1.0, others_per_second=3.0, burst_charges=100

@@ -5,6 +5,7 @@ own; the engine is killed while they live, and they while it lives.
 """
 
 import asyncio
+import math
 import random
 import shutil
 import socket
@@ -34,8 +35,11 @@ _VICTIMS: Final[dict[Layout, tuple[str, ...]]] = {
     "together": ("engine",),
     "apart": ("engine", "engine", "engine", "mailer", "sms", "mailer"),
 }
+_PAUSE_SECONDS: Final[dict[Layout, float]] = {"together": 0.03, "apart": 0.1}
+"""Of a sender between two requests: a load whose mails can be sent while the notifiers are killed too."""
 _EXTRA_KILLS: Final = 2  # times the kills asked for, until enough of them landed where it matters
-_DRAIN_SECONDS_MAX: Final = 120.0
+_STUCK_SECONDS: Final = 30.0
+_LOOK_SECONDS: Final = 0.3  # each look reads everything, from an engine that has better to do
 _LANDED_MIN: Final = (
     0.1  # of the kills, so many must find something written but not answered, and something not written
 )
@@ -76,7 +80,7 @@ class CrashRun:
         self._audit_every = audit_every
         self._chance = random.Random(seed)
         self._port = _free_port()
-        self._load = Load(f"http://127.0.0.1:{self._port}", seed, pause_seconds=0.03)
+        self._load = Load(f"http://127.0.0.1:{self._port}", seed, pause_seconds=_PAUSE_SECONDS[layout])
         self._kills: Counter[str] = Counter()
         self._processes: dict[str, Process] = {}
         self._caught = 0
@@ -203,14 +207,21 @@ class CrashRun:
         return mine, settled
 
     async def _drained(self) -> None:
-        """Returns once every notification decided so far has an outcome."""
-        async with asyncio.timeout(_DRAIN_SECONDS_MAX):
-            for channel, consumer in (("email", "mailer"), ("sms", "sms")):
-                while True:
-                    notifications, settled = await self._settled(channel, consumer)
-                    if len(settled) == len(notifications):
-                        break
-                    await asyncio.sleep(0.1)
+        """Returns once every notification decided so far has an outcome; fails where they become no fewer."""
+        for channel, consumer in (("email", "mailer"), ("sms", "sms")):
+            fewest, deadline = math.inf, math.inf
+            while True:
+                notifications, settled = await self._settled(channel, consumer)
+                left = len(notifications) - len(settled)
+                if left == 0:
+                    break
+                for name, process in self._processes.items():
+                    assert process.popen.poll() is None, f"{name} ended: {process.errors[-5:]}"
+                if left < fewest:
+                    fewest, deadline = left, time.monotonic() + _STUCK_SECONDS
+                errors = {name: process.errors[-3:] for name, process in self._processes.items()}
+                assert time.monotonic() < deadline, f"{consumer}: {left} have no outcome: {errors}"
+                await asyncio.sleep(_LOOK_SECONDS)
 
     # Verdict
 
