@@ -6,17 +6,29 @@ To add one: a function that opens a Bench over an empty log, entered in BENCHES.
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final, Protocol
 
 import httpx
 from prometheus_client import CollectorRegistry
 
+from engine.core.fold import new_outcome
+from engine.embedded.journal import EmbeddedNotificationLog
+from engine.log.chunks import Entry
 from engine.log.http import HttpNotificationLog
 from engine.log.ports import NotificationLog
+from engine.partition.partition import Bounds, Partition
+from engine.partition.seen import SeenFamilies
+from engine.store.ports import Batch
+from engine.store.rocks import RocksStore
 from projections.api import ApiKey, ApiOptions, create_app, listen, new_key, serve
+from schemas.topics import Topic, partition_of
 from tests.fakes.ingest import FakeIngest
 from tests.fakes.log import FakeNotificationLog
 from tests.fakes.views import FakeViews
+
+_AT: Final = 1_769_853_600_000_000
 
 
 class Bench(Protocol):
@@ -42,7 +54,7 @@ class _FakeBench:
         self._fake = log
 
     async def append(self, partition: int, key: str, value: bytes) -> None:
-        self._fake.append(partition, key, value, at=1_769_853_600_000_000)
+        self._fake.append(partition, key, value, at=_AT)
 
     async def reopen(self) -> None:
         """Its data is the object itself."""
@@ -104,7 +116,61 @@ async def _socket() -> AsyncIterator[Bench]:
         await serving
 
 
+class _EmbeddedBench:
+    """The embedded adapter over RocksDB, with its positions and deliveries written as the engine writes them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._open()
+
+    def _open(self) -> None:
+        self._store = RocksStore(self._folder)
+        families = SeenFamilies(self._store)
+        self._partitions = [Partition(self._store, number, families, Bounds()) for number in range(2)]
+        self._adapter = EmbeddedNotificationLog(
+            self._store, self._partitions, lambda client: partition_of(client, 2), self._end, self._write, lambda: _AT
+        )
+        self.log: NotificationLog = self._adapter
+
+    def _end(self, partition: int, topic: Topic) -> int:
+        return self._partitions[partition].next_offset(topic)
+
+    def _write(self, batch: Batch) -> "asyncio.Future[None]":
+        self._store.write(batch)
+        self._store.sync()
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        done.set_result(None)
+        return done
+
+    async def append(self, partition: int, key: str, value: bytes) -> None:
+        batch = self._store.batch()
+        self._partitions[partition].append(batch, Topic.NOTIFICATIONS, [Entry(key, _AT, value)])
+        self._partitions[partition].commit(batch, new_outcome())
+        self._store.write(batch)
+        self._partitions[partition].committed()
+        self._adapter.announce()
+
+    async def reopen(self) -> None:
+        self._store.close()
+        self._open()
+
+    def close(self) -> None:
+        """Closes the store."""
+        self._store.close()
+
+
+@asynccontextmanager
+async def _embedded() -> AsyncIterator[Bench]:
+    with TemporaryDirectory() as folder:
+        bench = _EmbeddedBench(Path(folder))
+        try:
+            yield bench
+        finally:
+            bench.close()
+
+
 BENCHES: Final[dict[str, Callable[[], AbstractAsyncContextManager[Bench]]]] = {
+    "embedded": _embedded,
     "fake": _fake,
     "http": _http,
     "socket": _socket,
