@@ -95,6 +95,7 @@ class EmbeddedEngine:
         self._metrics = metrics
         self._clock = clock
         _check_format(store, options)
+        store.sync()  # what the last process wrote and did not sync is read from here on as durable
         self._families = SeenFamilies(store)
         bounds = Bounds(
             balances_max=max(1, options.balances_max // options.partitions),
