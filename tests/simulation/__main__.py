@@ -1,4 +1,4 @@
-"""``python -m tests.simulation [--seed N | --seeds A..B]``: runs seeds, says which ones found something and how fast."""
+"""``python -m tests.simulation [--seed N | --seeds A..B]``: runs seeds, says which found something and how fast."""
 
 import argparse
 import logging

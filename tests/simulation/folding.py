@@ -1,5 +1,7 @@
 """A fresh fold of what the log holds: in memory, a record at a time, with nothing but the core."""
 
+from functools import lru_cache
+
 import msgspec
 
 from engine.core.fold import Record, fold, new_outcome
@@ -16,6 +18,8 @@ from schemas.reasons import Refusal
 from schemas.topics import Topic
 from tests.simulation.world import Violation
 
+_DECODED_MAX = 4096  # more than one seed sends
+_HISTORY = (Topic.EVENTS, Topic.JOURNAL)
 Seen = tuple[int, int, bytes]
 
 
@@ -43,27 +47,47 @@ class WatchedSeen(MemorySeen):
         self.puts[identity, at // DEDUPE_WINDOW] = (content, at, kept)
 
 
+@lru_cache(maxsize=_DECODED_MAX)
+def decoded(raw: bytes, *, door: bool = False, engine: bool = False) -> AnyEvent | Refusal:
+    """What an event says, on the log or at a door; events are frozen, so each is read once."""
+    return decode(raw, unknown_refused=door, engine=engine)
+
+
 class PartitionLog:
-    """What the store holds of one partition's topics, and its meta."""
+    """What the store holds of one partition's topics, and its meta.
+
+    ``first``: the offset of the first record that is kept, above 0 only where the topic's old records may be deleted.
+    """
 
     def __init__(self, store: Store, partition: int) -> None:
         self.partition = partition
         stored = store.get(STATE, keys.prefix(partition, keys.META))
         self.meta = Meta() if stored is None else msgspec.msgpack.decode(stored, type=Meta)
+        self.first: dict[Topic, int] = {}
         self.topics = {topic: self._read(store, topic) for topic in Topic}
 
+    def next_offset(self, topic: Topic) -> int:
+        """The offset that the next record would get."""
+        return self.meta.offsets[TOPIC_NUMBERS[topic]]
+
     def _read(self, store: Store, topic: Topic) -> list[Entry]:
+        name = f"{topic.value}/{self.partition}"
         entries: list[Entry] = []
+        end = self.meta.offsets[TOPIC_NUMBERS[topic]]
+        first: int | None = None
         begin = chunk_key(self.partition, topic, 0)
         for key, value in store.scan(LOG, begin, begin[:3] + b"\xff" * 9):
-            if offset_of(key) != len(entries):
-                raise Violation(
-                    f"{topic.value}/{self.partition}: {offset_of(key)} follows {len(entries)}: a hole or a double"
-                )
+            offset = offset_of(key)
+            first = offset if first is None else first
+            if offset != first + len(entries):
+                raise Violation(f"1. {name}: {offset} follows {first + len(entries)}: a hole or a double")
             entries += decode_chunk(value)
-        expected = self.meta.offsets[TOPIC_NUMBERS[topic]]
-        if len(entries) != expected:
-            raise Violation(f"{topic.value}/{self.partition}: {len(entries)} records, meta counts {expected}")
+        first = end if first is None else first
+        if first and topic in _HISTORY:
+            raise Violation(f"1. {name}: begins at {first}; history is never deleted")
+        if first + len(entries) != end:
+            raise Violation(f"1. {name}: {len(entries)} records from {first} on, meta counts {end}")
+        self.first[topic] = first
         return entries
 
 
@@ -73,7 +97,7 @@ def fold_log(log: PartitionLog) -> tuple[State, WatchedSeen, list[Folded]]:
     state = State(seen=seen)
     folded: list[Folded] = []
     for offset, entry in enumerate(log.topics[Topic.EVENTS]):
-        event = decode(entry.value, engine=entry.mark)
+        event = decoded(entry.value, engine=entry.mark)
         out = new_outcome(every_change=True)
         fold(state, (Record(entry.at, event, entry.value),), out)
         folded.append(Folded(log.partition, offset, entry, event, out.answers[0], out.outputs, out.legs))

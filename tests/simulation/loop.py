@@ -16,6 +16,8 @@ from typing import Any, Final, TypeVar, TypeVarTuple, Unpack
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 _STEP_SECONDS_MAX: Final = 0.000_2  # what one step takes at most
+_ROUNDS_MAX: Final = 20
+_STEPS_A_ROUND: Final = 500
 _IN_ORDER: Final = 0.5  # how often what was ready first runs first
 
 
@@ -70,14 +72,18 @@ class SimulatedLoop(asyncio.BaseEventLoop):
             self.step()
         return True
 
-    def clear(self, steps_max: int = 20_000) -> None:
+    def clear(self) -> None:
         """Ends every task of a process that is over, so that nothing of it is left to be collected."""
-        for task in self._tasks:
-            task.cancel()
-        for _ in range(steps_max):
-            if all(task.done() for task in self._tasks):
+        for _ in range(_ROUNDS_MAX):  # a cancelled wait_for may return all the same: then it takes another
+            left = [task for task in self._tasks if not task.done()]
+            if not left:
                 break
-            self.step()
+            for task in left:
+                task.cancel()
+            for _ in range(_STEPS_A_ROUND):
+                if not (self._runnable or self._later):
+                    break
+                self.step()
         for task in self._tasks:
             if task.done() and not task.cancelled():
                 task.exception()
@@ -91,19 +97,19 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         return self._now
 
     def call_soon(
-        self, callback: Callable[[Unpack[Ts]], object], *args: Unpack[Ts], context: Context | None = None
+        self, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.Handle:
         handle = asyncio.Handle(callback, args, self, context)
         self._runnable.append(handle)
         return handle
 
     def call_later(
-        self, delay: float, callback: Callable[[Unpack[Ts]], object], *args: Unpack[Ts], context: Context | None = None
+        self, delay: float, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.TimerHandle:
         return self.call_at(self._now + delay, callback, *args, context=context)
 
     def call_at(
-        self, when: float, callback: Callable[[Unpack[Ts]], object], *args: Unpack[Ts], context: Context | None = None
+        self, when: float, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.TimerHandle:
         handle = asyncio.TimerHandle(when, callback, args, self, context)
         self._count += 1
@@ -128,7 +134,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         return task
 
     def run_in_executor(
-        self, executor: Executor | None, func: Callable[[Unpack[Ts]], T], *args: Unpack[Ts]
+        self, executor: Executor | None, func: Callable[[Unpack[Ts]], T], *args: *Ts
     ) -> asyncio.Future[T]:
         """Only the default executor; the result comes after ``executor_seconds``."""
         assert executor is None

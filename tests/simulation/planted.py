@@ -1,5 +1,7 @@
 """Bugs that are planted to show that the checks would find one: each is a mistake that somebody could make."""
 
+from collections.abc import Callable
+
 from engine.embedded.engine import EmbeddedEngine
 from engine.partition.keys import META
 from engine.store.ports import STATE, Batch
@@ -36,7 +38,11 @@ class PlantedStore(SimulatedStore):
 
 
 class PlantedEngine(EmbeddedEngine):
-    """Shows consumers what was written and not yet synced."""
+    """Shows consumers what was written and not yet synced, and tells them at once."""
 
-    def _durable_end(self, partition: int, topic: Topic) -> int:
+    def durable_end(self, partition: int, topic: Topic) -> int:
         return self.partitions[partition].next_offset(topic)
+
+    def _after_write(self, touched: list[int], settle: Callable[[], None]) -> None:
+        super()._after_write(touched, settle)
+        self.notifications.announce()

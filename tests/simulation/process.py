@@ -2,10 +2,8 @@
 
 import asyncio
 from pathlib import Path
-from random import Random
 from typing import Final, Literal
 
-import msgspec
 from prometheus_client import CollectorRegistry
 
 from engine.embedded.engine import EmbeddedEngine, EmbeddedOptions
@@ -20,7 +18,7 @@ from tests.simulation.notifying import DELIVERY, PEER_MODES, SimulatedPeer, Watc
 from tests.simulation.planted import PlantedEngine, PlantedStore
 from tests.simulation.senders import Sender
 from tests.simulation.store import SimulatedStore
-from tests.simulation.world import Violation, World
+from tests.simulation.world import SYNC_SECONDS, End, Violation, World
 
 PARTITIONS: Final = 3
 ENDING_SECONDS_MAX: Final = 60.0  # of virtual time: a stop, or the end after a failed store
@@ -30,32 +28,6 @@ _CHECK_STEPS: Final = 64
 _METRICS: Final = EngineMetrics(CollectorRegistry())
 _NOTIFIER_METRICS: Final = NotifierMetrics(CollectorRegistry())
 _CHANNELS: Final[tuple[tuple[str, Literal["email", "sms"]], ...]] = (("mailer", "email"), ("sms", "sms"))
-
-
-class End(msgspec.Struct, frozen=True):
-    """How a process is to end: after so many steps of its loop or its store, by a failing store, or by a stop."""
-
-    kind: Literal["loop", "store", "fails", "stop"]
-    steps: int = 0
-    fails_at: str | None = None
-    seconds: float = 0.0
-
-    @classmethod
-    def drawn(cls, world: World) -> "End":
-        random = world.random
-        choice = random.random()
-        if choice < 0.35:
-            return cls("loop", steps=_several(random, 4.0))
-        if choice < 0.7:
-            return cls("store", steps=_several(random, 2.3))
-        if choice < 0.85 and world.faults.store_fails:
-            return cls("fails", steps=_several(random, 2.3), fails_at=random.choice(("write", "sync")))
-        return cls("stop", seconds=random.random() * 20)
-
-
-def _several(random: Random, digits: float) -> int:
-    """From 1 up to a number of so many digits, each length as likely."""
-    return int(10 ** (random.random() * digits))
 
 
 class Process:
@@ -87,10 +59,10 @@ class Process:
     def live(self) -> None:
         """Until its end; what it leaves behind is on the disk and in the world."""
         world = self._world
-        end = End.drawn(world)
+        end = End.drawn(world.random, world.faults)
         world.trace(f"a process starts; its end: {end.kind} {end.steps} {end.fails_at or ''}")
         world.alive = True
-        world.plan_store(end.steps if end.kind in ("store", "fails") else None, end.fails_at)
+        world.plan(end)
         try:
             self._start(weather=True)
             until = self._loop.time() + (end.seconds if end.kind == "stop" else 40.0)
@@ -116,7 +88,7 @@ class Process:
     def _drain(self) -> None:
         world = self._world
         world.calm = world.alive = True
-        world.plan_store(None, None)
+        world.plan(None)
         world.trace("the last process starts; from here on nothing fails")
         self._start(weather=False)
         self._run_dry()
@@ -164,7 +136,7 @@ class Process:
                 world.peer_modes[consumer] = world.random.choice(PEER_MODES)
                 world.trace(f"the peer of {consumer} is {world.peer_modes[consumer]}")
             elif world.faults.slow_sync:
-                world.sync_seconds_max = world.random.choice((0.001, 0.02, 0.5, 5.0))
+                world.sync_seconds_max = world.random.choice(SYNC_SECONDS)
 
     # Steps and what is held after them
 

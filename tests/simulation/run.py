@@ -57,7 +57,7 @@ def simulate(seed: int, canary: Canary | None = None) -> Result:
 def _pass_time(world: World) -> None:
     """Between two processes: the machine may end with the process, time passes, the clock may have been set."""
     disk, chance = world.disk, world.random
-    if world.faults.machine_ends and chance.random() < 0.6:
+    if world.faults.machine_ends and chance.random() < 0.75:
         kept = chance.choice((disk.synced, len(disk.journal), chance.randint(disk.synced, len(disk.journal))))
         world.trace(f"the machine ends: {len(disk.journal) - kept} of {len(disk.journal)} bytes are lost")
         world.end_machine(kept)

@@ -6,7 +6,6 @@ from typing import Final
 from engine.log.ports import Answer, Ingest, Overloaded, Unavailable
 from schemas.codec import decode
 from schemas.events import Client
-from schemas.reasons import Refusal
 from tests.simulation.workload import Author
 from tests.simulation.world import World
 
@@ -24,7 +23,8 @@ class Sender:
         self._world = world
         self._author = Author(world.random, name, clients)
         self._answered: list[list[bytes]] = []
-        if not clients:
+        self._is_operator = not clients
+        if self._is_operator:
             self.pending = self._author.set_up(world.clock())
 
     async def run(self, ingest: Ingest) -> None:
@@ -32,7 +32,9 @@ class Sender:
         world = self._world
         chance = world.random.random
         while self.pending is not None or world.events_left > 0:
-            await asyncio.sleep(chance() ** 3 * 2.0)
+            await asyncio.sleep(chance() ** 3 * (8.0 if self._is_operator and world.configured else 2.0))
+            if not (self._is_operator or world.configured):
+                continue
             if self.pending is None:
                 self.pending = self._write()
             raws = self.pending
@@ -63,9 +65,11 @@ class Sender:
             event = decode(raw)
             if answer.status != "refused" and isinstance(event, Client):
                 self._author.knows(event.client)
+        world.configured |= self._is_operator
         self._answered.append(raws)
         del self._answered[:-SENT_MAX]
         self.pending = None
+        world.passes("answered")
 
     async def _submit(self, ingest: Ingest, raws: list[bytes]) -> list[Answer] | None:
         """The answers, or None where there were none; now and then twice at once, or with little patience."""
@@ -92,9 +96,3 @@ class Sender:
 
     async def _once(self, ingest: Ingest, raws: list[bytes]) -> list[Answer]:
         return await ingest.submit(raws)
-
-
-def is_refused_at_the_door(raw: bytes) -> Refusal | None:
-    """Why a door refuses what it was sent before any partition sees it, or None."""
-    event = decode(raw, unknown_refused=True)
-    return event if isinstance(event, Refusal) else None

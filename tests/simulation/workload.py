@@ -15,6 +15,7 @@ from tests.properties.drafts import Json
 
 CLIENTS: Final = tuple(f"c{number}" for number in range(1, 7))
 AMOUNTS: Final = ("1", "0.000001", "3.5", "10", "0.333333", "25", "100", "4.999999")
+LARGE: Final = ("100", "50", "20", "200.000001")
 LIMITS: Final = ("100", "0", "10", "-5", None, "50")
 LATENESS: Final = (0, 0, 0, SECOND, 20 * 60 * SECOND, HOUR, DAY, -HOUR)
 QUANTITIES: Final = {"second": (60, 1, 61, 600, 3600, 0), "event": (1, 2, 10, 0), "byte": (1024, 1, 5000, 0)}
@@ -90,10 +91,15 @@ class Author:
         kind, key = pick(self._dice, drafts.CONFIGURATION)
         if happens(self._dice, 20):
             return self._event(drafts.deletion(kind, key), now)
-        return self._event(drafts.configuration(self._dice, kind, key), now)
+        body = drafts.configuration(self._dice, kind, key)
+        if kind == "time_balance_plan" and happens(self._dice, 40):
+            body["unit"] = pick(self._dice, ("second", "minute", "hour"))  # fixed while a grant lives
+        return self._event(body, now)
 
     def _client(self, client: str, *_: int) -> Json:
-        currency = "USD" if happens(self._dice, 20) else "EUR"
+        currency = "USD" if happens(self._dice, 15) else "EUR"
+        if client not in self._known and happens(self._dice, 30):  # names nothing that may be unknown
+            return {"type": "client", "client": client, "currency": currency, "transfers": "yes"}
         return {
             **drafts.client(self._dice, client, currency),
             "transfers": pick(self._dice, ("yes", "yes", "yes", None)),
@@ -118,7 +124,9 @@ class Author:
 
     def _payment(self, client: str, *_: int) -> Json:
         kind = pick(self._dice, ("payment", "top_up", "manual_credit", "promotional_credit"))
-        return self._money({"type": "payment", "client": client, "kind": kind})
+        body: Json = {"type": "payment", "client": client, "kind": kind}
+        drafts.maybe(self._dice, 60, body, "amount", pick(self._dice, LARGE))
+        return self._money({name: value for name, value in body.items() if value is not None})
 
     def _adjustment(self, client: str, *_: int) -> Json:
         kind = pick(self._dice, ("refund", "refund", "manual_charge", "reversal"))
@@ -142,7 +150,11 @@ class Author:
             {"percent": pick(self._dice, (50, "12.5", 100))} if choice < 5 else {"amount": pick(self._dice, AMOUNTS)}
         )
         drafts.maybe(
-            self._dice, 80, body, "valid_until", format_time(now + pick(self._dice, (DAY, HOUR, 20 * SECOND, 0)))
+            self._dice,
+            80,
+            body,
+            "valid_until",
+            format_time(now + pick(self._dice, (DAY, HOUR, 20 * SECOND, 2 * SECOND, 3 * DAY))),
         )
         return body
 
@@ -152,12 +164,16 @@ class Author:
         return self._money(body)
 
     def _transfer(self, client: str, *_: int) -> Json:
-        to = "nobody" if happens(self._dice, 4) else pick(self._dice, CLIENTS)
+        to = (
+            "nobody"
+            if happens(self._dice, 4)
+            else pick(self._dice, CLIENTS if happens(self._dice, 8) else _others(client))
+        )
         return self._money({"type": "transfer", "client": client, "to": to})
 
     def _units(self, client: str, *_: int) -> Json:
-        action = pick(self._dice, ("grant", "grant", "renew", "top_up", "cancel"))
         own = [grant for owner, grant in self._grants if owner == client]
+        action = pick(self._dice, ("grant", "grant", "renew", "renew", "top_up", "cancel")) if own else "grant"
         grant = pick(self._dice, own) if own and action != "grant" else f"g{self._dice.below(30)}"
         self._grants.append((client, grant))
         body: Json = {"type": "time_balance", "client": client, "action": action, "grant": grant}
@@ -165,6 +181,10 @@ class Author:
             body["plan"] = pick(self._dice, drafts.PLANS)
         drafts.maybe(self._dice, 40, body, "units", pick(self._dice, (1, 5, 60)))
         return body
+
+
+def _others(client: str) -> tuple[str, ...]:
+    return tuple(other for other in CLIENTS if other != client)
 
 
 _KINDS: Final = (

@@ -20,11 +20,16 @@ from tests.simulation.store import Disk
 
 START: Final = 1_772_445_600 * SECOND  # 2026-03-02T10:00:00Z
 TRACE_LINES_MAX: Final = 60
+SYNC_SECONDS: Final = (0.001, 0.1, 2.0, 5.0)
 _JUMPS_FORWARD: Final = (SECOND, 30 * SECOND, HOUR, HOUR, 6 * HOUR, DAY, DAY, 3 * DAY, 7 * DAY, 15 * DAY)
 _JUMPS_BACK: Final = (SECOND, 60 * SECOND, HOUR, 2 * DAY)
 
 Canary = Literal["acknowledges_early", "meta_apart", "forgets_identities", "delivers_early", "keeps_torn_batch"]
 """Bugs that can be planted, each of which the checks must find."""
+
+
+Moment = Literal["loop", "store", "sent", "answered"]
+"""Between two steps of the loop, at a step of the store, once a peer has a notification, once a sender has answers."""
 
 
 class Violation(AssertionError):  # noqa: N818  # it names what was found
@@ -50,6 +55,36 @@ class Faults(msgspec.Struct, frozen=True):
         return cls(*(random.random() < 0.7 for _ in cls.__struct_fields__))
 
 
+class End(msgspec.Struct, frozen=True):
+    """How a process is to end: at the so manieth of some moments, by a store that fails, or by a stop."""
+
+    kind: Moment | Literal["fails", "stop"]
+    steps: int = 0
+    fails_at: str | None = None
+    seconds: float = 0.0
+
+    @classmethod
+    def drawn(cls, random: Random, faults: Faults) -> "End":
+        """One end; those right after something became known outside are as likely as those anywhere."""
+        choice = random.random()
+        if choice < 0.25:
+            return cls("loop", steps=_several(random, 4.0))
+        if choice < 0.5:
+            return cls("store", steps=_several(random, 2.3))
+        if choice < 0.65:
+            return cls("sent", steps=_several(random, 1.3))
+        if choice < 0.75:
+            return cls("answered", steps=_several(random, 1.5))
+        if choice < 0.87 and faults.store_fails:
+            return cls("fails", steps=_several(random, 2.0), fails_at=random.choice(("write", "sync")))
+        return cls("stop", seconds=random.random() * 20)
+
+
+def _several(random: Random, digits: float) -> int:
+    """From 1 up to a number of so many digits, each length as likely."""
+    return int(10 ** (random.random() * digits))
+
+
 class Received(msgspec.Struct, frozen=True):
     """A notification as a peer took it."""
 
@@ -71,17 +106,19 @@ class World:
         self.skew = 0
         self.calm = False
         self.alive = True
-        self.events_left = self.random.choice((20, 60, 120))
+        self.events_left = self.random.choice((20, 100, 250))
+        self.configured = False
         self.sent: set[bytes] = set()
         self.answers: list[tuple[bytes, Answer]] = []
         self.received: list[Received] = []
         self.settled: dict[str, dict[str, Delivery]] = {"mailer": {}, "sms": {}}
+        self.recorded: set[str] = set()
         self.positions: dict[str, dict[int, int]] = {"mailer": {}, "sms": {}}
         self.peer_modes: dict[str, str] = {"mailer": "up", "sms": "up"}
-        self.sync_seconds_max = 0.002
+        self.sync_seconds_max = self.random.choice(SYNC_SECONDS) if self.faults.slow_sync else 0.002
         self.store_failed = False
-        self._store_steps_left: int | None = None
-        self._fails_at: str | None = None
+        self._end: End | None = None
+        self._left = 0
         self._lines: deque[str] = deque(maxlen=TRACE_LINES_MAX)
         self._digest = xxh3_64()
         self.trace(f"{self.faults}")
@@ -108,31 +145,32 @@ class World:
         """How long the next sync takes."""
         return self.random.random() * (0.002 if self.calm else self.sync_seconds_max)
 
-    # The store's faults
+    # How a process ends
 
-    def plan_store(self, steps: int | None, fails_at: str | None) -> None:
-        """The process ends at that step of its store, or the store fails there."""
-        self._store_steps_left = steps
-        self._fails_at = fails_at
+    def plan(self, end: End | None) -> None:
+        """The process that starts now is to end like this; None: not at all."""
+        self._end = end
+        self._left = 0 if end is None else end.steps
         self.store_failed = False
+
+    def passes(self, moment: Moment) -> None:
+        """Such a moment has come; the process ends here if this is the one."""
+        if self.alive and self._end is not None and self._end.kind == moment:
+            self._left -= 1
+            if self._left <= 0:
+                self.trace(f"the process ends ({moment})")
+                raise ProcessEnded
 
     def on_store_step(self, step: str) -> None:
         """What ``SimulatedStore`` calls at each step."""
         self.trace(f"store: {step}")
-        if self.calm or self._store_steps_left is None or not self.alive:
-            return
-        if self._fails_at is not None and (
-            self.store_failed or (step == self._fails_at and self._store_steps_left <= 0)
-        ):
-            if not step.endswith("done"):
-                self.store_failed = True
+        if self.alive and self._end is not None and self._end.kind == "fails" and not step.endswith("done"):
+            self._left -= 1
+            self.store_failed |= self._left <= 0 and step == self._end.fails_at
+            if self.store_failed:
                 self.trace(f"store: {step} fails")
                 raise StoreError(f"the simulated disk failed at {step}")
-            return
-        self._store_steps_left -= 1
-        if self._store_steps_left <= 0 and self._fails_at is None:
-            self.trace(f"the process ends at {step}")
-            raise ProcessEnded
+        self.passes("store")
 
     def end_machine(self, kept: int) -> None:
         """The machine ends with so many bytes of the journal left; a planted bug keeps a part of the torn batch."""
