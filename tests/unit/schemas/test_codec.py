@@ -336,3 +336,30 @@ def test_payment_is_read_whole() -> None:
     assert _decoded({**PAYMENT, "kind": "top_up", "reference": "r", "currency": "EUR"}) == Payment(
         id="1", source="s", client="c", time=AT, amount=1_000_000, kind="top_up", reference="r", currency="EUR"
     )
+
+
+CHARGE: Json = {**PAYMENT, "type": "charge"}
+USAGE: Json = {"type": "voice", "quantity": 60, "unit": "second"}
+
+
+@pytest.mark.parametrize(
+    ("event", "reason"),
+    [
+        ({**CHARGE, "amount_micros": 1}, "bad_amount"),
+        ({**_without(CHARGE, "amount"), "amount_micros": -1}, "bad_amount"),
+        ({**_without(CHARGE, "amount"), "amount_micros": 2**63}, "bad_amount"),
+        ({**CHARGE, "amount": "-1"}, "bad_amount"),
+        (_without(CHARGE, "amount"), "bad_amount"),
+        ({**CHARGE, "id": "a b"}, "bad_id"),
+        ({**CHARGE, "client": "x" * 129}, "bad_id"),
+        ({**CHARGE, "currency": "eur"}, "bad_field"),
+        ({**CHARGE, "usage": {**USAGE, "type": ""}}, "bad_field"),
+        ({**CHARGE, "usage": {**USAGE, "quantity": -1}}, "bad_field"),
+        ({**CHARGE, "usage": {**USAGE, "quantity": 2**63}}, "bad_field"),
+        ({**CHARGE, "usage": {**USAGE, "unit": "minute"}}, "bad_field"),
+        ({**CHARGE, "usage": {**USAGE, "started_at": "soon"}}, "bad_time"),
+    ],
+)
+def test_charge_that_is_nearly_well_formed_is_refused_like_any_event(event: Json, reason: str) -> None:
+    assert _reason(event) == reason
+    assert _reason({**event, "unknown": 1}) == reason
