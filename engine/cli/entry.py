@@ -22,6 +22,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "history": "engine.cli.history:history",
     "why": "engine.cli.why:why",
     "replay": "engine.cli.replay:replay",
+    "what-if": "engine.cli.what_if:what_if",
     "check": "engine.cli.check:check",
     "mailer": "engine.cli.mailer:mailer",
     "sms": "engine.cli.sms:sms",
