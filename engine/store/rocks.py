@@ -1,5 +1,4 @@
-"""RocksDB through rocksdict, raw mode. The options and why they are what they are (``../shared`` measurements in
-``benchmarks/README.md``)."""
+"""RocksDB through rocksdict, raw mode: the options, and why they are what they are (``benchmarks/README.md``)."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from rocksdict import (
     DBRecoveryMode,
     Options,
     Rdict,
+    RdictIter,
     ReadOptions,
     WriteBatch,
 )
@@ -107,27 +107,47 @@ class RocksStore:
         return options
 
     def get(self, family: str, key: bytes) -> bytes | None:
-        value: bytes | None = self._families[family].get(key)
-        return value
+        return self.reader(family)(key)
 
     def reader(self, family: str) -> Callable[[bytes], bytes | None]:
-        return self._families[family].get
+        get = self._families[family].get
+
+        def read(key: bytes) -> bytes | None:
+            try:
+                value: bytes | None = get(key)
+            except Exception as error:
+                raise self._failed(error) from error
+            return value
+
+        return read
 
     def scan(self, family: str, begin: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
-        read = ReadOptions()
-        read.set_iterate_upper_bound(end)
-        cursor = self._families[family].iter(read)
+        bounds = ReadOptions()
+        bounds.set_iterate_upper_bound(end)
+        cursor = self._families[family].iter(bounds)
         cursor.seek(begin)
         while cursor.valid():
             yield cursor.key(), cursor.value()
             cursor.next()
+        self._check(cursor)
 
     def last_before(self, family: str, begin: bytes, end: bytes) -> tuple[bytes, bytes] | None:
         cursor = self._families[family].iter(ReadOptions())
         cursor.seek_for_prev(end)
         if not cursor.valid() or cursor.key() < begin:
+            self._check(cursor)
             return None
         return cursor.key(), cursor.value()
+
+    def _check(self, cursor: RdictIter) -> None:
+        """A cursor ends at damage as it does at the end; only its status tells which of the two it was."""
+        try:
+            cursor.status()
+        except Exception as error:
+            raise self._failed(error) from error
+
+    def _failed(self, error: Exception) -> StoreError:
+        return StoreError(_sentence(self._path, str(error)))
 
     def families(self) -> list[str]:
         return sorted(self._families)
@@ -149,13 +169,13 @@ class RocksStore:
         try:
             self._db.write(batch.raw)
         except Exception as error:
-            raise StoreError(_sentence(self._path, str(error))) from error
+            raise self._failed(error) from error
 
     def sync(self) -> None:
         try:
             self._db.flush_wal(True)
         except Exception as error:
-            raise StoreError(_sentence(self._path, str(error))) from error
+            raise self._failed(error) from error
 
     def close(self) -> None:
         # A store whose disk failed can neither be flushed nor closed well; its log is what counts.
@@ -181,6 +201,7 @@ def _exists(path: Path) -> bool:
 
 
 def _sentence(path: Path, found: str) -> str:
+    found = " ".join(found.split())
     text = found.lower()
     if "lock" in text and ("hold" in text or "unavailable" in text or "while lock" in text):
         return f"the data folder {path} is in use by another process: stop it, or choose another folder with --data"
@@ -188,7 +209,9 @@ def _sentence(path: Path, found: str) -> str:
         return f"the disk of the data folder {path} is full: free some space and start again, nothing written is lost"
     if "read-only" in text or "permission denied" in text:
         return f"the data folder {path} cannot be written: make it writable, or choose another folder with --data"
-    if "corruption" in text:
+    if "file exists" in text or "not a directory" in text:
+        return f"{path} is a file: a data folder was expected there; choose another with --data"
+    if "corruption" in text or "no such file" in text:  # a file that another one names
         return (
             f"the data folder {path} is damaged ({found[:160]}): restore it from a backup, or move it away and start "
             "with an empty one"

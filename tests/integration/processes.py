@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from queue import Empty, Queue
 from typing import Final, Self
@@ -24,7 +25,7 @@ def environment() -> dict[str, str]:
 class Process:
     """One command, its lines as they come. ``lines`` holds standard output, ``errors`` standard error, so far."""
 
-    def __init__(self, *arguments: str, user: int | None = None, cwd: Path | None = None) -> None:
+    def __init__(self, *arguments: str) -> None:
         self.lines: list[str] = []
         self.errors: list[str] = []
         self._new: Queue[str | None] = Queue()
@@ -35,10 +36,6 @@ class Process:
             stdin=subprocess.DEVNULL,
             text=True,
             env=environment(),
-            user=user,
-            group=user,
-            extra_groups=None if user is None else [],
-            cwd=cwd,
         )
         self._readers = [
             threading.Thread(target=self._read, args=(self.popen.stdout, self.lines), daemon=True),
@@ -114,18 +111,14 @@ class Product(Process):
         return f"http://127.0.0.1:{self.port}"
 
 
-def command(*arguments: str, user: int | None = None, cwd: Path | None = None) -> tuple[int, str, str]:
-    """Runs a command to its end: exit code, standard output, standard error."""
+def command(*arguments: str, before: Sequence[str] = ()) -> tuple[int, str, str]:
+    """Runs a command, behind another one if given, to its end: exit code, standard output, standard error."""
     done = subprocess.run(
-        [*COMMAND, *arguments],
+        [*before, *COMMAND, *arguments],
         capture_output=True,
         text=True,
         env=environment(),
         timeout=END_SECONDS_MAX,
-        user=user,
-        group=user,
-        extra_groups=None if user is None else [],
-        cwd=cwd,
         check=False,
     )
     return done.returncode, done.stdout, done.stderr
