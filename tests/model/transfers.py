@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .events import Transfer
-from .money import available, convert_amount
+from .money import available, check_fits, convert_amount
 from .state import Client, Effect, World
 from .values import Refused
 
@@ -26,11 +26,12 @@ def check_and_move(world: World, sender: Client, receiver: Client | None, transf
     money = available(sender)
     if money is not None and money < amount:
         raise Refused("insufficient", f"client {sender.id} has less available than the amount")
+    sender.live -= amount
+    check_fits(sender)
     if receiver is None:
         raise Refused("unknown_client", f"client {transfer.to} is unknown")
     if receiver.settings.currency != sender.settings.currency:
         raise Refused("currency_mismatch", "both clients must have the same currency")
-    sender.live -= amount
     receiver.live += amount
     sender.money_moved = receiver.money_moved = True
     sender.awake = receiver.awake = True

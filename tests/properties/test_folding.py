@@ -16,9 +16,10 @@ from engine.replay import replay
 from schemas.events import Transfer
 from schemas.outputs import Change, encode_output
 from schemas.reasons import Refusal
+from schemas.times import format_time
 from tests.properties.drafts import Json
 from tests.properties.histories import history
-from tests.properties.runs import HISTORIES, accepted, folded, log_of, record_of, state_bytes
+from tests.properties.runs import HISTORIES, Folded, accepted, folded, log_of, record_of, state_bytes
 
 SEEDS = range(1_000_000, 1_000_000 + HISTORIES)
 WINDOW_MICROS = 7 * 86_400 * 1_000_000
@@ -71,16 +72,20 @@ def test_the_trigger_level_is_exact(seed: int) -> None:
 def test_clients_do_not_see_each_other(seed: int) -> None:
     """What comes out for a client is the same without all the others, transfers aside.
 
-    Configuration that others made the partition refuse is left out with them.
+    They leave their clock behind, as ticks: log time is the partition's. Configuration that was refused is left out,
+    for it may have been on their account.
     """
     lines = [one.line for one in folded(history(seed), State()) if _type(one.event) != "transfer"]
-    whole = list(folded(lines, State()))
-    clients = {str(output["client"]) for one in whole for output in one.outputs if output["output"] == "change"}
-    for client in sorted(clients):
-        shared = {one.line for one in whole if not _of_client(one.event) and not isinstance(one.answer, Refusal)}
-        kept = [one.line for one in whole if one.line in shared or _concerns(one.event, client)]
+    state = State()
+    whole = [(one, state.clock) for one in folded(lines, state)]
+    changes = [output for one, _ in whole for output in one.outputs if output["output"] == "change"]
+    for client in sorted({str(change["client"]) for change in changes}):
+        kept = [
+            one.line if _stays(one, client) else b'{"type":"tick","time":"%s"}' % format_time(clock).encode()
+            for one, clock in whole
+        ]
         alone = [output for one in folded(kept, State()) for output in one.outputs if _whose(output) == client]
-        assert alone == [output for one in whole for output in one.outputs if _whose(output) == client]
+        assert alone == [output for one, _ in whole for output in one.outputs if _whose(output) == client]
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -145,12 +150,10 @@ def _type(event: Json | None) -> object:
     return None if event is None else event.get("type")
 
 
-def _of_client(event: Json | None) -> bool:
-    return event is not None and "client" in event
-
-
-def _concerns(event: Json | None, client: str) -> bool:
-    return event is not None and event.get("client") == client
+def _stays(one: Folded, client: str) -> bool:
+    if one.event is not None and "client" in one.event:
+        return one.event["client"] == client
+    return not isinstance(one.answer, Refusal)
 
 
 def _whose(output: Json) -> object:
