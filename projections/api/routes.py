@@ -119,7 +119,7 @@ OPERATIONS: Final = (
         "read",
         "The client's current view",
         clients.get_client,
-        {200: Answered("The view, as the last change said it", (Change,))},
+        {200: Answered("The view now: a change whose time is log time now and that nothing caused", (Change,))},
         (404,),
     ),
     Operation(
