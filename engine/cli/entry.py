@@ -26,6 +26,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "check": "engine.cli.check:check",
     "mailer": "engine.cli.mailer:mailer",
     "sms": "engine.cli.sms:sms",
+    "topics": "engine.cli.topics:topics",
 }
 """Each command by where it is; a module is imported only when its command or the list of all is asked for."""
 

@@ -1,0 +1,125 @@
+"""The topics of a cluster: their names, their policies, and how they are made (architecture, "The log").
+
+A topic that exists is never altered: what is different is told, and whoever runs the cluster decides.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal
+
+import msgspec
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import for_code
+
+from engine.failures import OperationalError
+from schemas.topics import Topic
+
+CHANGELOG: Final = "state-changelog"
+DELETE_RETENTION_MS: Final = 7 * 86_400 * 1000
+"""How long the changelog keeps what says that a key is gone. A store that is further behind could miss one."""
+
+_KEEP_OUTPUTS_MS: Final = 30 * 86_400 * 1000  # as long as the embedded log keeps them
+_REQUEST_MS_MAX: Final = 30_000
+_TOPIC_ALREADY_EXISTS: Final = 36
+
+_RETAINED: Final = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
+_OUTPUT: Final = {"cleanup.policy": "delete", "retention.ms": str(_KEEP_OUTPUTS_MS)}
+
+POLICIES: Final[Mapping[str, Mapping[str, str]]] = {
+    Topic.EVENTS.value: _RETAINED | {"message.timestamp.type": "LogAppendTime"},
+    Topic.CHANGES.value: {"cleanup.policy": "compact"},
+    Topic.NOTIFICATIONS.value: _OUTPUT,
+    Topic.JOURNAL.value: _RETAINED,
+    Topic.REJECTIONS.value: _OUTPUT,
+    Topic.DELIVERIES.value: _OUTPUT,
+    CHANGELOG: {"cleanup.policy": "compact", "delete.retention.ms": str(DELETE_RETENTION_MS)},
+}
+"""The settings that correctness hangs on, by topic; everything else is the cluster's own."""
+
+
+class TopicFinding(msgspec.Struct, frozen=True):
+    """What became of one topic; ``detail`` says what differs, with what was expected."""
+
+    topic: str
+    state: Literal["created", "exists", "differs"]
+    detail: str
+
+
+class TopicError(OperationalError):
+    """The cluster did not make or describe a topic; the sentence has its answer."""
+
+
+async def create_topics(
+    admin: AIOKafkaAdminClient, prefix: str, partitions: int, replication: int | None
+) -> Sequence[TopicFinding]:
+    """Makes what is not there and compares what is, in the order of ``POLICIES``.
+
+    ``replication`` None: as the cluster is set. Raises TopicError.
+    """
+    counts = await _partition_counts(admin, [prefix + name for name in POLICIES])
+    # -1 is the cluster's own; aiokafka wants to see an assignment with it, and takes an empty one for none.
+    copies, assignment = (-1, dict[int, list[int]]()) if replication is None else (replication, None)
+    wanted = [
+        NewTopic(  # type: ignore[no-untyped-call]  # it has no annotations
+            prefix + name, partitions, copies, assignment, dict(settings)
+        )
+        for name, settings in POLICIES.items()
+        if prefix + name not in counts
+    ]
+    made: set[str] = set()
+    if wanted:
+        # Any, here and below: an answer's fields are made at run time.
+        answer: Any = await admin.create_topics(wanted, timeout_ms=_REQUEST_MS_MAX)
+        for name, code, *message in answer.topic_errors:
+            if code == 0:
+                made.add(name)
+            elif code != _TOPIC_ALREADY_EXISTS:  # somebody else may be making the same ones
+                told = message[0] if message and message[0] else for_code(code).__name__
+                raise TopicError(f"the topic {name} could not be made: {told}")
+    existing = [prefix + name for name in POLICIES if prefix + name not in made]
+    counts |= await _partition_counts(admin, [name for name in existing if name not in counts])
+    settings = await _settings(admin, existing)
+    return [
+        TopicFinding(prefix + name, "created", f"{partitions} partitions")
+        if prefix + name in made
+        else _compared(prefix + name, partitions, counts.get(prefix + name, 0), policy, settings[prefix + name])
+        for name, policy in POLICIES.items()
+    ]
+
+
+def _compared(
+    topic: str, partitions: int, count: int, policy: Mapping[str, str], settings: Mapping[str, str]
+) -> TopicFinding:
+    differences = [] if count == partitions else [f"partitions: expected {partitions}, found {count}"]
+    for name, expected in policy.items():
+        found = settings.get(name)
+        if found != expected:
+            differences.append(f"{name}: expected {expected}, found {found}")
+    if differences:
+        return TopicFinding(topic, "differs", "; ".join(differences))
+    return TopicFinding(topic, "exists", f"{count} partitions")
+
+
+async def _partition_counts(admin: AIOKafkaAdminClient, topics: Sequence[str]) -> dict[str, int]:
+    """By topic, for those that exist."""
+    if not topics:
+        return {}
+    described = await admin.describe_topics(list(topics))
+    return {topic["topic"]: len(topic["partitions"]) for topic in described if topic["error_code"] == 0}
+
+
+async def _settings(admin: AIOKafkaAdminClient, topics: Sequence[str]) -> dict[str, dict[str, str]]:
+    if not topics:
+        return {}
+    asked = [
+        ConfigResource(ConfigResourceType.TOPIC, topic)  # type: ignore[no-untyped-call]  # it has no annotations
+        for topic in topics
+    ]
+    answers: list[Any] = list(await admin.describe_configs(asked))
+    found: dict[str, dict[str, str]] = {}
+    for answer in answers:
+        for code, message, _, topic, entries in answer.resources:
+            if code != 0:
+                raise TopicError(f"the topic {topic} could not be described: {message or for_code(code).__name__}")
+            found[topic] = {entry[0]: entry[1] for entry in entries}
+    return found

@@ -1,0 +1,1 @@
+"""The Kafka runtime against a real broker."""

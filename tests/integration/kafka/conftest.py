@@ -1,0 +1,55 @@
+"""One real broker for the session: ``PLIMSOLL_TEST_KAFKA`` names it, else ``deploy/kafka/run.sh`` starts one."""
+
+import os
+import secrets
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+_RUN: Final = Path(__file__).parents[3] / "deploy" / "kafka" / "run.sh"
+_STOP_SECONDS_MAX: Final = 30.0
+_missing: Final[list[str]] = []
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """``HOST:PORT`` of a broker that takes requests. None to be had: skipped, and under CI=true failed."""
+    named = os.environ.get("PLIMSOLL_TEST_KAFKA")
+    if named:
+        yield named
+        return
+    errors = tmp_path_factory.mktemp("kafka") / "errors"
+    with errors.open("wb") as told, subprocess.Popen([_RUN], stdout=subprocess.PIPE, stderr=told, text=True) as run:
+        assert run.stdout is not None
+        found = run.stdout.readline().split()
+        if len(found) != 2 or found[0] != "bootstrap":
+            run.wait(_STOP_SECONDS_MAX)
+            _do_without(errors.read_text(encoding="utf-8", errors="replace").strip())
+        try:
+            yield found[1]
+        finally:
+            run.terminate()
+            run.wait(_STOP_SECONDS_MAX)
+
+
+@pytest.fixture
+def prefix() -> str:
+    """What the names of a test's topics start with: tests share the broker and nothing on it."""
+    return f"t{secrets.token_hex(4)}-"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says at the end, where it is read, that nothing was shown about Kafka."""
+    for reason in _missing:
+        terminalreporter.write_line(f"KAFKA NOT TESTED: {reason}", yellow=True)
+
+
+def _do_without(told: str) -> None:
+    reason = f"no broker could be had: {told.splitlines()[-1] if told else 'run.sh said nothing'}"
+    if os.environ.get("CI", "").lower() == "true":
+        pytest.fail(reason, pytrace=False)
+    _missing.append(reason)
+    pytest.skip(reason)

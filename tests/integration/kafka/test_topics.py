@@ -1,0 +1,34 @@
+"""``plimsoll topics create`` on a real cluster."""
+
+import json
+
+import pytest
+
+from tests.integration.processes import command
+
+pytestmark = pytest.mark.kafka
+
+NAMES = ["events", "changes", "notifications", "journal", "rejections", "deliveries", "state-changelog"]
+
+
+def test_topics_are_made_once_and_differences_are_told(broker: str, prefix: str) -> None:
+    arguments = ("topics", "create", "--bootstrap", broker, "--prefix", prefix, "--json")
+
+    code, out, err = command(*arguments, "--partitions", "3")
+    assert (code, err) == (0, "")
+    assert json.loads(out) == [{"topic": prefix + name, "state": "created", "detail": "3 partitions"} for name in NAMES]
+
+    code, out, err = command(*arguments, "--partitions", "3")
+    assert (code, err) == (0, "")
+    assert json.loads(out) == [{"topic": prefix + name, "state": "exists", "detail": "3 partitions"} for name in NAMES]
+
+    code, out, err = command(*arguments, "--partitions", "4")
+    assert (code, err) == (1, "")
+    assert {finding["state"] for finding in json.loads(out)} == {"differs"}
+    assert json.loads(out)[0]["detail"] == "partitions: expected 4, found 3"
+
+
+def test_what_is_no_address_is_one_sentence() -> None:
+    code, out, err = command("topics", "create", "--bootstrap", "kafka")
+    assert (code, out) == (2, "")
+    assert err == "plimsoll: --bootstrap: expected HOST:PORT, with commas between several, found 'kafka'\n"
