@@ -33,6 +33,7 @@ from notifiers.metrics import NotifierMetrics
 from notifiers.render import TemplateError
 from notifiers.sms import run_sms, sms_sender
 from projections.api import create_app, listen, serve
+from schemas.times import SECOND
 
 _CAUGHT: Final = ", caught there and shown here"
 
@@ -110,9 +111,11 @@ def _check_notifiers(config: Config) -> None:
 async def _measure(
     store: Store, engine: EmbeddedEngine, metrics: EngineMetrics, refresh_seconds: int, stop: asyncio.Event
 ) -> None:
-    """What is counted only when asked for: sizes, now and then."""
+    """What is counted only when asked for: sizes, and how late the earliest timer is, now and then."""
     while not stop.is_set():
         metrics.observe_store(store, engine.partitions)
+        earliest = min(partition.state.dues.earliest for partition in engine.partitions)
+        metrics.timer_lag_seconds.set(max(0, engine.now() - earliest) / SECOND)
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), refresh_seconds)
 
