@@ -200,8 +200,9 @@ def apply_temporary_credit(world: World, client: Client, event: TemporaryCredit,
         amount = _frozen_percent(client, event.percent)
         effect.percent = event.percent
     assert amount is not None
-    _check_cap(world, client, amount, event.valid_until, effect.now)
     client.temporary = Temporary(amount, event.valid_until)
+    check_fits(client)
+    _check_cap(world, client, amount, event.valid_until, effect.now)
     _history(effect, client, "temporary", old, amount, event.actor, event.reason)
     effect.refill = amount > old
 

@@ -10,6 +10,7 @@ from typing import Final
 
 from engine.core.coverage import UNIT_FACTOR
 from engine.core.fold import Record
+from engine.core.identity import identity_of
 from engine.core.low_balance import rule_dues
 from engine.core.records import Bucket
 from engine.core.state import State
@@ -50,6 +51,7 @@ class Author:
         self._state = State()
         self._sent: list[tuple[int, Json]] = []
         self._charges: list[Json] = []
+        self._covered: list[Json] = []  # charges that took free units
 
     # Writing
 
@@ -69,6 +71,9 @@ class Author:
             self._charges.append(event)
             del self._charges[:-SENT_MAX]
         self.raw(json.dumps(event).encode())
+        seen = self._state.seen.get(identity_of(str(event.get("client")), "s", str(event["id"])))
+        if event["type"] == "charge" and seen is not None and seen[2]:
+            self._covered.append(event)
 
     def raw(self, line: bytes) -> None:
         """Adds a line as it stands."""
@@ -252,8 +257,8 @@ class Author:
         body: Json = {"type": "adjustment", "client": client, "kind": kind}
         body["amount"] = self.amount(client, up=kind == "refund")
         if kind == "refund" and self._charges and happens(self.dice, 75):
-            metered = [charge for charge in self._charges if "usage" in charge]
-            charge = pick(self.dice, metered[-3:] if metered and happens(self.dice, 75) else self._charges[-12:])
+            covered = self._covered[-2:]
+            charge = pick(self.dice, covered if covered and happens(self.dice, 70) else self._charges[-12:])
             if not happens(self.dice, 10):
                 body["client"] = charge["client"]
             body["of"] = {"source": charge["source"], "id": charge["id"]}
