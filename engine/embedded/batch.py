@@ -105,6 +105,7 @@ class BatchFold:
         self, event: Configuration | Deleted, raw: bytes, slot: tuple[list[Answer | None], int]
     ) -> None:
         """To every partition; a repeat, or what any partition refuses, to one alone, which answers for all."""
+        self._fire_timers()
         first = self._partitions[0].state
         identity = identity_of("", event.source, event.id)
         takes = range(len(self._partitions))
@@ -117,6 +118,16 @@ class BatchFold:
                     break
         for number in takes:
             self._put(number, event, raw, slot if number == takes[0] else None)
+
+    def _fire_timers(self) -> None:
+        """What is due before a configuration event may decide whether a partition takes it: a grant that expires, say.
+
+        A tick in the log fires it, so that every partition is asked in the state in which it then folds the event.
+        """
+        for number, partition in enumerate(self._partitions):
+            if partition.state.dues.earliest <= self._times[number]:
+                self.add_tick(number, Tick(time=self._times[number]))
+        self._fold()
 
     def _fold(self) -> None:
         for number, records in enumerate(self._records):
