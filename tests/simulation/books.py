@@ -11,6 +11,7 @@ what goes is consumed or recorded as expired.
 
 from collections import defaultdict
 from fractions import Fraction
+from functools import lru_cache
 from typing import Final
 
 from engine.core.outcome import ACCEPTED
@@ -34,6 +35,7 @@ from tests.simulation.folding import Folded
 from tests.simulation.world import Violation
 
 _MICROS: Final = 1_000_000
+_AMOUNTS_MAX: Final = 10_000
 
 
 def check_books(folded: list[list[Folded]]) -> None:
@@ -49,6 +51,7 @@ def check_books(folded: list[list[Folded]]) -> None:
         raise Violation(f"9. transfers do not net to zero: {dict(moved)}")
 
 
+@lru_cache(maxsize=_AMOUNTS_MAX)
 def _micros(text: str) -> int:
     value = Fraction(text) * _MICROS
     if value.denominator != 1:

@@ -87,8 +87,11 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         for task in self._tasks:
             if task.done() and not task.cancelled():
                 task.exception()
+        # A future whose waiter was cancelled in the same step is never freed by CPython 3.11; it shall keep little.
+        self._tasks.clear()
         self._runnable.clear()
         self._later.clear()
+        self._executor_seconds = float
         self._closed = True
 
     # What asyncio asks of a loop

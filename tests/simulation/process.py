@@ -69,7 +69,7 @@ class Process:
             steps = end.steps if end.kind == "loop" else 2**62
             while self._loop.steps < steps and self._loop.time() < until and not self._has_ended():
                 self._step()
-            if end.kind == "stop" or self._has_ended():
+            if end.kind == "stop" or world.store_failed or self._has_ended():
                 self._end_in_order()
         except ProcessEnded:
             pass
@@ -180,12 +180,13 @@ class Process:
     def _end_in_order(self) -> None:
         """Everything is asked to stop, or the engine has ended by itself: nobody is left without an answer."""
         world = self._world
-        world.trace("stop is asked for" if not self._has_ended() else "the engine has ended")
+        world.trace("the store has failed" if world.store_failed else "stop is asked for")
         if self._has_ended() and not world.store_failed:
             self._check_tasks([task for task in (self._running,) if task is not None])
             raise Violation("the engine ended without a reason")
         self._notifiers_stop.set()
-        self._stop.set()
+        if not world.store_failed:  # then the engine ends by itself
+            self._stop.set()
         assert self._running is not None
         ends = [self._running, *self._notifying]
         until = self._loop.time() + ENDING_SECONDS_MAX

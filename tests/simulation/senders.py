@@ -10,6 +10,7 @@ from tests.simulation.workload import Author
 from tests.simulation.world import World
 
 SUBMISSION_EVENTS_MAX: Final = 6
+_GLANCES_MAX: Final = 100
 SENT_MAX: Final = 10  # submissions remembered, to be sent again
 
 
@@ -32,7 +33,7 @@ class Sender:
         world = self._world
         chance = world.random.random
         while self.pending is not None or world.events_left > 0:
-            await asyncio.sleep(chance() ** 3 * (8.0 if self._is_operator and world.configured else 2.0))
+            await self._pause()
             if not (self._is_operator or world.configured):
                 continue
             if self.pending is None:
@@ -50,6 +51,19 @@ class Sender:
                 again = world.random.choice(self._answered)
                 repeated = await self._submit(ingest, again)
                 world.answers += zip(again, repeated or [], strict=False)
+
+    async def _pause(self) -> None:
+        """Now and then until the clock jumps: then what is sent comes before the engine's own tick."""
+        world = self._world
+        seconds = world.random.random() ** 3 * (8.0 if self._is_operator and world.configured else 2.0)
+        if world.calm or world.random.random() < 0.7:
+            await asyncio.sleep(seconds)
+            return
+        skew = world.skew
+        for _ in range(_GLANCES_MAX):
+            await asyncio.sleep(0.03)
+            if world.skew != skew:
+                break
 
     def _write(self) -> list[bytes]:
         world = self._world
