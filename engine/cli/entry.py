@@ -27,6 +27,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "mailer": "engine.cli.mailer:mailer",
     "sms": "engine.cli.sms:sms",
     "topics": "engine.cli.topics:topics",
+    "worker": "engine.cli.worker:worker",
 }
 """Each command by where it is; a module is imported only when its command or the list of all is asked for."""
 

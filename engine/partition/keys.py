@@ -13,6 +13,8 @@ DUE: Final = b"d"
 REFERENCE: Final = b"r"
 CONFIGURATION: Final = b"c"
 META: Final = b"m"
+SEEN: Final = b"s"
+STANDING: Final = b"k"
 
 _SIGN: Final = 2**63  # instants before 1970 sort before those after
 

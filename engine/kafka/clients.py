@@ -1,0 +1,89 @@
+"""aiokafka's clients as far as they are used here, with the types that it does not state, and with our settings."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Final, Protocol
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.structs import ConsumerRecord, RecordMetadata
+
+_TRANSACTION_MS_MAX: Final = 10_000  # an open transaction holds up every partition that it has written into
+_BATCH_BYTES_MAX: Final = 512 * 1024  # half of what a broker takes by default in one batch
+
+Records = Mapping[TopicPartition, "Sequence[ConsumerRecord[bytes, bytes]]"]
+
+
+class Consumer(Protocol):
+    """Reads assigned partitions; sees only what was committed."""
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    def assign(self, partitions: list[TopicPartition]) -> None: ...
+
+    def seek(self, partition: TopicPartition, offset: int) -> None: ...
+
+    async def getmany(self, *partitions: TopicPartition, timeout_ms: int, max_records: int) -> Records: ...
+
+    async def position(self, partition: TopicPartition) -> int: ...
+
+    async def beginning_offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]: ...
+
+    async def end_offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]: ...
+
+
+class BatchBuilder(Protocol):
+    """Records of one partition; ``append`` gives None where it is full, never for the first."""
+
+    def append(
+        self, *, timestamp: int, key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]]
+    ) -> object | None: ...
+
+    def close(self) -> None: ...
+
+    def record_count(self) -> int: ...
+
+
+class Producer(Protocol):
+    """A transactional producer; starting it fences the former one of its id."""
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    async def begin_transaction(self) -> None: ...
+
+    async def commit_transaction(self) -> None: ...
+
+    def create_batch(self) -> BatchBuilder: ...
+
+    async def send_batch(
+        self, batch: BatchBuilder, topic: str, *, partition: int
+    ) -> "asyncio.Future[RecordMetadata]": ...
+
+
+def open_consumer(bootstrap: str, client: str) -> Consumer:
+    """A consumer outside of any group, at read_committed, not started."""
+    consumer: Consumer = AIOKafkaConsumer(  # type: ignore[no-untyped-call]  # it has no annotations
+        bootstrap_servers=bootstrap,
+        client_id=client,
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="none",  # a position that the log no longer has is a failure, never a jump
+        isolation_level="read_committed",
+    )
+    return consumer
+
+
+def open_producer(bootstrap: str, transactional_id: str) -> Producer:
+    """A producer under that transactional id, not started."""
+    producer: Producer = AIOKafkaProducer(  # type: ignore[no-untyped-call]  # it has no annotations
+        bootstrap_servers=bootstrap,
+        client_id=transactional_id,
+        transactional_id=transactional_id,
+        transaction_timeout_ms=_TRANSACTION_MS_MAX,
+        max_batch_size=_BATCH_BYTES_MAX,
+        compression_type="zstd",
+    )
+    return producer

@@ -1,0 +1,133 @@
+"""A commit written down: once for the changelog and the output topics, once for the store, from the same pairs.
+
+Identities go to the changelog in chunks, one for each span and commit, 32 bytes an event: a record each would cost
+more than all the rest of the state. A chunk's key is kept in the store, so that its record can be deleted when the
+span is over.
+
+Key of a chunk: partition, letter, span (4 bytes), source position of the commit (8 bytes). Value: how many (4 bytes),
+then for each 16 bytes of identity, 8 of content, 8 of log time; then, for those that keep more, their place (4 bytes),
+length (4 bytes) and bytes.
+"""
+
+import struct
+from collections.abc import Iterator
+from typing import Final
+
+from engine.log.chunks import TOPIC_NUMBERS, Entry, decode_chunk
+from engine.partition import keys
+from engine.store.ports import LOG, STATE, Batch, Store
+from schemas.topics import Topic
+
+Pair = tuple[bytes, bytes | None]
+
+_FAMILY: Final = "seen-"
+_COUNT: Final = struct.Struct(">I")
+_KEPT: Final = struct.Struct(">II")
+_IDENTITY_BYTES: Final = 16
+_EVENT_BYTES: Final = 32
+_TOPICS: Final = {number: topic for topic, number in TOPIC_NUMBERS.items()}
+
+
+class RecordedBatch:
+    """Port ``Batch``: what a partition commits, by family, the last value of each key."""
+
+    def __init__(self) -> None:
+        self._families: dict[str, dict[bytes, bytes | None]] = {STATE: {}, LOG: {}}
+        self._current = self._families[STATE]
+
+    def use(self, family: str) -> None:
+        self._current = self._families.setdefault(family, {})
+
+    def put(self, key: bytes, value: bytes) -> None:
+        self._current[key] = value
+
+    def delete(self, key: bytes) -> None:
+        self._current[key] = None
+
+    def delete_range(self, begin: bytes, end: bytes) -> None:
+        raise AssertionError("a changelog knows no ranges")
+
+    def outputs(self) -> Iterator[tuple[Topic, list[Entry]]]:
+        """The records for the output topics, in the order in which they were decided."""
+        for key, value in self._families[LOG].items():
+            assert value is not None
+            yield _TOPICS[key[2]], decode_chunk(value)
+
+    def changelog(self, partition: int, position: int, ended: list[bytes]) -> list[Pair]:
+        """The changelog's records, meta last. ``ended``: the keys of chunks to delete."""
+        state = list(self._families[STATE].items())
+        assert state[-1][0] == keys.prefix(partition, keys.META)
+        begin = keys.prefix(partition, keys.SEEN)
+        chunks = [
+            (begin + _COUNT.pack(int(family.removeprefix(_FAMILY))) + position.to_bytes(8, "big"), _chunk(identities))
+            for family, identities in self._families.items()
+            if family.startswith(_FAMILY)
+        ]
+        return [*state[:-1], *chunks, *((key, None) for key in ended), state[-1]]
+
+
+def _chunk(identities: dict[bytes, bytes | None]) -> bytes:
+    parts = [_COUNT.pack(len(identities))]
+    kept: list[bytes] = []
+    for place, (identity, value) in enumerate(identities.items()):
+        assert value is not None
+        assert len(identity) == _IDENTITY_BYTES
+        head = _EVENT_BYTES - _IDENTITY_BYTES
+        parts += (identity, value[:head])
+        if len(value) > head:
+            kept += (_KEPT.pack(place, len(value) - head), value[head:])
+    return b"".join(parts + kept)
+
+
+def _identities(chunk: bytes) -> dict[bytes, bytes]:
+    (count,) = _COUNT.unpack_from(chunk)
+    found: list[tuple[bytes, bytes]] = []
+    for place in range(count):
+        at = _COUNT.size + place * _EVENT_BYTES
+        found.append((chunk[at : at + _IDENTITY_BYTES], chunk[at + _IDENTITY_BYTES : at + _EVENT_BYTES]))
+    at = _COUNT.size + count * _EVENT_BYTES
+    while at < len(chunk):
+        place, length = _KEPT.unpack_from(chunk, at)
+        at += _KEPT.size
+        identity, value = found[place]
+        found[place] = (identity, value + chunk[at : at + length])
+        at += length
+    return dict(found)
+
+
+def write_pairs(store: Store, batch: Batch, partition: int, pairs: list[Pair]) -> None:
+    """Adds changelog records to a batch of the store: after a commit, and when restoring."""
+    begin = keys.prefix(partition, keys.SEEN)
+    batch.use(STATE)
+    chunks: list[tuple[bytes, bytes]] = []
+    for key, value in pairs:
+        if value is None:
+            batch.delete(key)
+        elif key.startswith(begin):
+            batch.put(key, b"")
+            chunks.append((key, value))
+        else:
+            batch.put(key, value)
+    for key, value in chunks:
+        family = f"{_FAMILY}{_span_of(begin, key)}"
+        store.add_family(family)
+        batch.use(family)
+        for identity, seen in _identities(value).items():
+            batch.put(identity, seen)
+
+
+def chunks_before(store: Store, partition: int, span: int, chunks_max: int) -> list[bytes]:
+    """The keys of chunks of earlier spans, at most that many."""
+    begin = keys.prefix(partition, keys.SEEN)
+    found: list[bytes] = []
+    for key, _ in store.scan(STATE, begin, begin + _COUNT.pack(max(span, 0))):
+        found.append(key)
+        if len(found) == chunks_max:
+            break
+    return found
+
+
+def _span_of(begin: bytes, key: bytes) -> int:
+    (span,) = _COUNT.unpack_from(key, len(begin))
+    assert isinstance(span, int)
+    return span

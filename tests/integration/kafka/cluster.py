@@ -1,0 +1,178 @@
+"""What a test writes to a cluster, reads from it, and what a replay of the same log says should be there."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+
+from engine.core.fold import fold, new_outcome
+from engine.core.outcome import Outcome
+from engine.core.state import State
+from engine.kafka.clients import Consumer, open_consumer
+from engine.kafka.folding import ENGINE_HEADER, read_record
+from engine.kafka.topics import CHANGELOG, create_topics
+from engine.partition import keys
+from engine.partition.partition import Meta, key_of, topic_of
+from schemas.engine_events import encode_engine_event
+from schemas.outputs import Change, encode_output
+from schemas.topics import Topic, partition_of
+
+OUTPUTS: Final = (Topic.NOTIFICATIONS, Topic.JOURNAL, Topic.REJECTIONS)
+_IDLE_MS: Final = 200
+_SECONDS_MAX: Final = 60.0
+
+
+class Cluster:
+    """Topics of one test on a broker."""
+
+    def __init__(self, bootstrap: str, prefix: str, partitions: int) -> None:
+        # Records are Any below: aiokafka's ConsumerRecord, whose fields the assertions name.
+        self.bootstrap = bootstrap
+        self.prefix = prefix
+        self.partitions = partitions
+        self._producer: Any = None  # Any: aiokafka's clients have no annotations
+        self._consumer: Consumer = open_consumer(bootstrap, "test")
+
+    async def __aenter__(self) -> "Cluster":
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
+        await admin.start()  # type: ignore[no-untyped-call]  # it has no annotations
+        await create_topics(admin, self.prefix, self.partitions, None)
+        await admin.close()  # type: ignore[no-untyped-call]  # nor has this
+        self._producer = AIOKafkaProducer(bootstrap_servers=self.bootstrap)  # type: ignore[no-untyped-call]  # nor this
+        await self._producer.start()
+        await self._consumer.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._producer.stop()
+        await self._consumer.stop()
+
+    async def produce(self, lines: Sequence[bytes]) -> None:
+        """Events to their clients' partitions; what has no client, configuration first of all, to every one."""
+        topic = self.prefix + Topic.EVENTS.value
+        sent = []
+        for line in lines:
+            client = _client_of(line)
+            targets = range(self.partitions) if client is None else [partition_of(client, self.partitions)]
+            key = None if client is None else client.encode()
+            sent += [await self._producer.send(topic, line, key=key, partition=target) for target in targets]
+        for each in sent:
+            await each
+
+    async def read(self, name: str) -> list[list[Any]]:
+        """Every committed record of a topic now, by partition."""
+        places = [TopicPartition(self.prefix + name, number) for number in range(self.partitions)]
+        self._consumer.assign(places)
+        ends = await self._consumer.end_offsets(places)
+        for place, begin in (await self._consumer.beginning_offsets(places)).items():
+            self._consumer.seek(place, begin)
+        found: list[list[Any]] = [[] for _ in places]
+        while any([await self._consumer.position(place) < ends[place] for place in places]):
+            for place, records in (
+                await self._consumer.getmany(*places, timeout_ms=_IDLE_MS, max_records=10_000)
+            ).items():
+                found[place.partition] += records
+        return found
+
+    async def positions(self) -> list[int]:
+        """How far the engine is in `events`, by partition, as the changelog says."""
+        found = [0] * self.partitions
+        for number, records in enumerate(await self.read(CHANGELOG)):
+            for record in records:
+                if record.key == keys.prefix(number, keys.META):
+                    found[number] = msgspec.msgpack.decode(record.value, type=Meta).offsets[0]
+        return found
+
+    async def progressed(self, events: int) -> None:
+        """Returns when the engine has committed that many positions more than none."""
+        async with asyncio.timeout(_SECONDS_MAX):
+            while sum(await self.positions()) < events:
+                await self._moved()
+
+    async def settled(self) -> list[list[Any]]:
+        """The records of `events` once all of them, and every leg that follows from them, are worked off."""
+        async with asyncio.timeout(_SECONDS_MAX):
+            while (events := await self._settled()) is None:
+                await self._moved()
+        return events
+
+    async def written(self, topic: Topic, text: bytes) -> None:
+        """Returns when a record of an output topic holds that text."""
+        async with asyncio.timeout(_SECONDS_MAX):
+            while not any(text in record.value for records in await self.read(topic.value) for record in records):
+                await self._moved()
+
+    async def _moved(self) -> None:
+        """Waits for a record after those of the topic that was read last, or a moment."""
+        await self._consumer.getmany(timeout_ms=_IDLE_MS, max_records=1)
+
+    async def _settled(self) -> list[list[Any]] | None:
+        events = await self.read(Topic.EVENTS.value)
+        positions = await self.positions()
+        if positions == [records[-1].offset + 1 if records else 0 for records in events]:
+            decided = sorted(encode_engine_event(leg) for records in events for leg in replayed(records).legs)
+            written = sorted(
+                record.value
+                for records in events
+                for record in records
+                if any(name == ENGINE_HEADER for name, _ in record.headers) and b'"tick"' not in record.value
+            )
+            if decided == written:
+                return events
+        return None
+
+
+def replayed(records: Sequence[Any]) -> Outcome:
+    """One partition's log through the core in memory: every change in its place."""
+    outcome = new_outcome(every_change=True)
+    fold(State(), [read_record(each) for each in records], outcome)
+    return outcome
+
+
+async def assert_equal_to_replay(cluster: Cluster, events: Sequence[Sequence[Any]]) -> None:
+    """Every output of every partition against a replay of its log with the same log times, byte for byte."""
+    changes = await cluster.read(Topic.CHANGES.value)
+    others = {topic: await cluster.read(topic.value) for topic in OUTPUTS}
+    for number, records in enumerate(events):
+        outcome = replayed(records)
+        for topic in OUTPUTS:
+            expected = [
+                (key_of(output).encode() or None, encode_output(output))
+                for output in outcome.outputs
+                if topic_of(output) is topic
+            ]
+            found = [(record.key, record.value) for record in others[topic][number]]
+            assert found == expected, (topic, number)
+        versions = {
+            (output.client, output.version): encode_output(output)
+            for output in outcome.outputs
+            if isinstance(output, Change)
+        }
+        _assert_changes([record.value for record in changes[number]], versions)
+
+
+def _assert_changes(found: Sequence[bytes], versions: dict[tuple[str, int], bytes]) -> None:
+    """Which versions appear depends on commits; each says what the replay says, in order, and the last is there."""
+    last: dict[str, int] = {}
+    for value in found:
+        change = json.loads(value)
+        client, version = change["client"], change["version"]
+        assert version > last.get(client, 0), (client, version)
+        last[client] = version
+        assert value == versions[client, version]
+    expected: dict[str, int] = {}
+    for client, version in versions:
+        expected[client] = max(version, expected.get(client, 0))
+    assert last == expected
+
+
+def _client_of(line: bytes) -> str | None:
+    try:
+        client = json.loads(line).get("client")
+    except (ValueError, AttributeError):
+        return "malformed"
+    return client if isinstance(client, str) else None

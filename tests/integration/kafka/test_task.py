@@ -1,0 +1,144 @@
+"""The partition task at the places where a process can be lost, and at the place where two meet."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaTimeoutError
+
+from engine.kafka.task import Fenced, PartitionTask, TaskOptions, wall_clock
+from engine.kafka.worker import cluster_of
+from engine.store.ports import Batch, StoreError
+from engine.store.rocks import RocksStore
+from schemas.times import format_time
+from schemas.topics import Topic
+from tests.integration.kafka.cluster import Cluster, assert_equal_to_replay
+from tests.integration.kafka.test_worker import event, opening, traffic
+
+pytestmark = pytest.mark.kafka
+
+
+async def options_of(cluster: Cluster, data: Path) -> TaskOptions:
+    found, count = await cluster_of(cluster.bootstrap, cluster.prefix)
+    return TaskOptions(
+        bootstrap=cluster.bootstrap,
+        cluster=found,
+        app=cluster.prefix,
+        prefix=cluster.prefix,
+        partitions=count,
+        data=data,
+        batch_records_max=40,
+    )
+
+
+def told_until(word: str, reached: asyncio.Event) -> Callable[[str], None]:
+    def tell(sentence: str) -> None:
+        if word in sentence:
+            reached.set()
+
+    return tell
+
+
+async def test_what_was_committed_and_not_stored_is_restored(
+    broker: str, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process is lost between the commit and the store's write, again and again."""
+    write, writes = RocksStore.write, 0
+
+    def lost_now_and_then(self: RocksStore, batch: Batch) -> None:
+        nonlocal writes
+        writes += 1
+        if writes % 4 == 0:
+            raise StoreError("lost")
+        write(self, batch)
+
+    monkeypatch.setattr(RocksStore, "write", lost_now_and_then)
+    async with Cluster(broker, prefix, 1) as cluster:
+        await cluster.produce([*opening(), *traffic(10, 200)])
+        options = await options_of(cluster, tmp_path)
+        stop = asyncio.Event()
+
+        async def started_again_and_again() -> None:
+            while not stop.is_set():
+                with suppress(StoreError):
+                    await PartitionTask(options, 0, lambda _: None).run(stop)
+
+        running = asyncio.create_task(started_again_and_again())
+        events = await cluster.settled()
+        stop.set()
+        await running
+        assert writes > 10
+        await assert_equal_to_replay(cluster, events)
+
+
+async def test_a_commit_that_fails_or_whose_answer_is_lost_counts_once_or_not_at_all(
+    broker: str, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit, commits = AIOKafkaProducer.commit_transaction, 0
+
+    async def broken_now_and_then(self: AIOKafkaProducer) -> None:
+        nonlocal commits
+        commits += 1
+        if commits % 3 == 1:
+            raise KafkaTimeoutError("not sent")
+        await commit(self)  # type: ignore[no-untyped-call]  # it has no annotations
+        if commits % 3 == 2:
+            raise KafkaTimeoutError("the answer is lost")
+
+    monkeypatch.setattr(AIOKafkaProducer, "commit_transaction", broken_now_and_then)
+    async with Cluster(broker, prefix, 1) as cluster:
+        await cluster.produce([*opening(), *traffic(10, 200)])
+        stop = asyncio.Event()
+        running = asyncio.create_task(PartitionTask(await options_of(cluster, tmp_path), 0, print).run(stop))
+        events = await cluster.settled()
+        stop.set()
+        await running
+        assert commits > 10
+        await assert_equal_to_replay(cluster, events)
+
+
+async def test_the_former_owner_is_fenced_and_leaves_nothing_behind(broker: str, prefix: str, tmp_path: Path) -> None:
+    async with Cluster(broker, prefix, 1) as cluster:
+        await cluster.produce([*opening(), *traffic(10, 50)])
+        stop = asyncio.Event()
+        working, taken = asyncio.Event(), asyncio.Event()
+        former = PartitionTask(await options_of(cluster, tmp_path / "a"), 0, told_until("works from", working))
+        running = asyncio.create_task(former.run(stop))
+        await working.wait()
+        await cluster.settled()
+
+        latter = PartitionTask(await options_of(cluster, tmp_path / "b"), 0, told_until("works from", taken))
+        beside = asyncio.create_task(latter.run(stop))
+        await taken.wait()
+        await cluster.produce(traffic(50, 100))
+        with pytest.raises(Fenced):
+            await running
+        events = await cluster.settled()
+        stop.set()
+        await beside
+        await assert_equal_to_replay(cluster, events)
+
+
+async def test_an_engine_that_is_due_and_has_no_traffic_asks_the_log_for_its_time(
+    broker: str, prefix: str, tmp_path: Path
+) -> None:
+    soon = format_time(wall_clock() + 1_500_000)
+    async with Cluster(broker, prefix, 1) as cluster:
+        stop = asyncio.Event()
+        running = asyncio.create_task(PartitionTask(await options_of(cluster, tmp_path), 0, print).run(stop))
+        await cluster.produce(
+            [
+                event(1, type="client", client="c", currency="USD", model="postpaid"),
+                event(2, type="temporary_credit", client="c", amount="5", valid_until=soon),
+            ]
+        )
+        await cluster.written(Topic.JOURNAL, b'"reason":"expired"')
+        stop.set()
+        await running
+        events = await cluster.settled()
+        assert [json.loads(record.value)["type"] for record in events[0]][2] == "tick"
+        await assert_equal_to_replay(cluster, events)

@@ -1,0 +1,1 @@
+"""The parts of the Kafka runtime that need no broker."""

@@ -1,0 +1,63 @@
+"""A record at which the engine breaks is isolated; everything around it is folded."""
+
+from pathlib import Path
+
+import pytest
+
+from engine.core.fold import Record
+from engine.kafka.folding import fold_batch
+from engine.partition.partition import Bounds, Partition
+from engine.partition.seen import SeenFamilies
+from engine.store.rocks import RocksStore
+from schemas.codec import decode
+from schemas.events import AnyEvent
+from schemas.outputs import encode_output
+from schemas.reasons import Refusal
+
+CLIENT = b'{"type":"client","id":"1","source":"t","time":"2026-01-01T00:00:00Z","client":"c","currency":"USD"}'
+PAYMENT = b'{"type":"payment","id":"2","source":"t","time":"2026-01-01T00:00:00Z","client":"c","amount":"7"}'
+POISON = b'{"type":"poison"}'
+
+
+class Poison:
+    """An event that the engine cannot take in its hands."""
+
+    def __init__(self, error: type[Exception]) -> None:
+        self._error = error
+
+    @property
+    def client(self) -> str:
+        raise self._error
+
+
+def record(raw: bytes) -> Record:
+    event: AnyEvent | Refusal = decode(raw)
+    return Record(1_000_000, event, raw)
+
+
+def poison(error: type[Exception]) -> Record:
+    return Record(1_000_000, Poison(error), POISON)  # type: ignore[arg-type]  # what no event should be
+
+
+def opened(store: RocksStore) -> Partition:
+    return Partition(store, 0, SeenFamilies(store), Bounds())
+
+
+def test_a_poisonous_record_goes_to_the_rejections_and_the_others_are_applied(tmp_path: Path) -> None:
+    store = RocksStore(tmp_path / "store")
+    records = [record(CLIENT), poison(KeyError), record(PAYMENT), poison(ValueError)]
+    partition, outcome = fold_batch(opened(store), lambda: opened(store), records)
+    assert partition.state.balances["c"].live == 7_000_000
+    assert [encode_output(output) for output in outcome.outputs] == [
+        b'{"output":"rejection","reason":"malformed","message":"the engine could not apply this event (%s): report it, '
+        b'then send it again","event":"{\\"type\\":\\"poison\\"}"}' % name
+        for name in (b"KeyError", b"ValueError")
+    ]
+    store.close()
+
+
+def test_a_broken_invariant_is_no_poison(tmp_path: Path) -> None:
+    store = RocksStore(tmp_path / "store")
+    with pytest.raises(AssertionError):
+        fold_batch(opened(store), lambda: opened(store), [record(CLIENT), poison(AssertionError)])
+    store.close()

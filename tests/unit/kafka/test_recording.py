@@ -1,0 +1,64 @@
+"""A recorded commit: the same pairs for changelog and store, identities in chunks."""
+
+from pathlib import Path
+
+from engine.kafka.recording import RecordedBatch, chunks_before, write_pairs
+from engine.log.chunks import Entry, chunk_key, encode_chunk
+from engine.partition import keys
+from engine.store.ports import LOG, STATE
+from engine.store.rocks import RocksStore
+from schemas.topics import Topic
+
+META = keys.prefix(5, keys.META)
+FIRST, SECOND = b"a" * 16, b"b" * 16
+HEAD = bytes(range(16))
+
+
+def recorded() -> RecordedBatch:
+    batch = RecordedBatch()
+    batch.use(STATE)
+    batch.put(b"\0\5bx", b"old")
+    batch.put(b"\0\5bx", b"new")
+    batch.delete(b"\0\5dgone")
+    batch.use("seen-7")
+    batch.put(FIRST, HEAD)
+    batch.put(SECOND, HEAD + b"units")
+    batch.use(LOG)
+    batch.put(chunk_key(5, Topic.JOURNAL, 9), encode_chunk([Entry("x", 3, b"{}")]))
+    batch.use(STATE)
+    batch.put(META, b"meta")
+    return batch
+
+
+def test_the_changelog_has_the_last_value_of_each_key_chunks_and_meta_last() -> None:
+    pairs = recorded().changelog(5, 40, [b"ended"])
+    chunk = keys.prefix(5, keys.SEEN) + (7).to_bytes(4, "big") + (40).to_bytes(8, "big")
+    assert [(key, None if value is None else len(value)) for key, value in pairs] == [
+        (b"\0\5bx", 3),
+        (b"\0\5dgone", None),
+        (chunk, 4 + 32 + 32 + 8 + 5),
+        (b"ended", None),
+        (META, 4),
+    ]
+
+
+def test_outputs_come_out_as_records_of_their_topics() -> None:
+    assert list(recorded().outputs()) == [(Topic.JOURNAL, [Entry("x", 3, b"{}")])]
+
+
+def test_a_store_restored_from_the_pairs_has_the_identities_and_knows_their_chunks(tmp_path: Path) -> None:
+    store = RocksStore(tmp_path / "store")
+    batch = store.batch()
+    write_pairs(store, batch, 5, recorded().changelog(5, 40, []))
+    store.write(batch)
+    assert store.get("seen-7", FIRST) == HEAD
+    assert store.get("seen-7", SECOND) == HEAD + b"units"
+    assert store.get(STATE, b"\0\5bx") == b"new"
+    assert store.get(STATE, META) == b"meta"
+    assert chunks_before(store, 5, 7, 10) == []
+    (ended,) = chunks_before(store, 5, 8, 10)
+    batch = store.batch()
+    write_pairs(store, batch, 5, [(ended, None)])
+    store.write(batch)
+    assert chunks_before(store, 5, 8, 10) == []
+    store.close()
