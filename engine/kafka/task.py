@@ -221,6 +221,7 @@ class _Work:
         self._families = SeenFamilies(store)
         self._partition = self._open()
         self._outcome: Outcome | None = None
+        self._drop_spans()
 
     def _open(self) -> Partition:
         return Partition(self._store, self._number, self._families, self._bounds)
@@ -245,8 +246,7 @@ class _Work:
         assert outcome is not None
         recorded = RecordedBatch()
         partition.commit(recorded, outcome)
-        span = partition.state.clock // DEDUPE_WINDOW - 1
-        ended = chunks_before(self._store, self._number, span, _ENDED_CHUNKS_MAX)
+        ended = chunks_before(self._store, self._number, _span_before(partition.state.clock), _ENDED_CHUNKS_MAX)
         pairs = recorded.changelog(self._number, self.position, ended)
         changelog = (self._options.prefix + CHANGELOG, self._number)
         sent: dict[tuple[str, int], list[Sent]] = {changelog: [(self._clock() // 1000, *pair, []) for pair in pairs]}
@@ -265,8 +265,13 @@ class _Work:
         self._store.write(batch)
         partition.committed()
         self._outcome = None
-        if len(ended) < _ENDED_CHUNKS_MAX and self._families.has_before(partition.state.clock):
-            self._families.drop_before(partition.state.clock)
+        self._drop_spans()
+
+    def _drop_spans(self) -> None:
+        """Drops the identities of spans that are over and whose chunks are deleted."""
+        clock = self._partition.state.clock
+        if self._families.has_before(clock) and not chunks_before(self._store, self._number, _span_before(clock), 1):
+            self._families.drop_before(clock)
 
     async def append_tick(self, now: int) -> None:
         """Asks the log for its time: a record of the partition's own, read back like any other."""
@@ -310,6 +315,11 @@ class _Work:
         for each in builders:
             each.close()
         return builders
+
+
+def _span_before(clock: int) -> int:
+    """The earliest span of identities that a window ending at ``clock`` or later reaches."""
+    return clock // DEDUPE_WINDOW - 1
 
 
 def _looked_at(done: "asyncio.Future[RecordMetadata]") -> None:

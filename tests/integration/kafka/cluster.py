@@ -51,7 +51,7 @@ class Cluster:
         await self._producer.stop()
         await self._consumer.stop()
 
-    async def produce(self, lines: Sequence[bytes]) -> None:
+    async def produce(self, lines: Sequence[bytes], *, at_ms: int | None = None) -> None:
         """Events to their clients' partitions; what has no client, configuration first of all, to every one."""
         topic = self.prefix + Topic.EVENTS.value
         sent = []
@@ -59,7 +59,8 @@ class Cluster:
             client = _client_of(line)
             targets = range(self.partitions) if client is None else [partition_of(client, self.partitions)]
             key = None if client is None else client.encode()
-            sent += [await self._producer.send(topic, line, key=key, partition=target) for target in targets]
+            for target in targets:
+                sent.append(await self._producer.send(topic, line, key=key, partition=target, timestamp_ms=at_ms))
         for each in sent:
             await each
 
