@@ -212,7 +212,8 @@ class EmbeddedEngine:
 
     def _commit(self, submissions: list[_Submission], ticks: list[int]) -> None:
         """Steps 1 and 2 of the commit order; 3 and 4 follow in the sync loop."""
-        now = self._clock()
+        # One log time for all partitions: a configuration event's identity, which they share, has one first time.
+        now = max([self._clock(), *(partition.state.clock for partition in self.partitions)])
         started = time.perf_counter()
         for partition in self.partitions:
             partition.begin(now)

@@ -7,7 +7,7 @@ import msgspec
 
 from schemas.times import DAY, SECOND
 from schemas.topics import Topic
-from tests.unit.embedded.engines import START, Clock, client, event, outputs, records, running, until
+from tests.unit.embedded.engines import START, Clock, client, event, names_on, outputs, records, running, until
 
 PROFILE = event(
     "profile", "p", profile="p", name="P", currency="EUR", max_qty=3, period_seconds=3600,
@@ -71,6 +71,17 @@ async def test_log_time_never_goes_back(tmp_path: Path) -> None:
         await one.send(event("charge", "2", client="c-1", amount="1"))
         changes = records(one.store, one.engine.route("c-1"), Topic.CHANGES)
         assert outputs(changes, "at")[-1] == "2026-03-01T10:00:00Z"
+
+
+async def test_partitions_share_one_log_time_after_the_clock_was_set_back(tmp_path: Path) -> None:
+    """An identity of configuration is kept once for all of them, so its first log time must be the same in each."""
+    ahead, other = names_on(0, 1)[0], names_on(1, 1)[0]
+    async with running(tmp_path) as one:
+        one.clock.now = START + DAY
+        await one.send(client(ahead))
+        one.clock.now = START  # the machine's clock was set back
+        await one.send(event("user", "u", user="u-1"), client(other))
+        assert {partition.state.clock for partition in one.engine.partitions} == {START + DAY}
 
 
 async def test_a_temporary_credit_ends_with_no_traffic(tmp_path: Path) -> None:
