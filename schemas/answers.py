@@ -19,7 +19,7 @@ class WhyRule(msgspec.Struct, frozen=True):
 
     ``available`` is in the client's currency and as it is now, ``threshold`` in ``threshold_currency``; ``count`` of
     ``max`` notifications were sent in ``episode``; ``next_at``: when the clock alone looks again; ``verdict``: what
-    the last evaluation decided, ``sentence`` the same in words to read out.
+    the last evaluation decided, ``sentence`` the same in words to read out. ``runway_seconds`` is the rule's own.
     """
 
     rule: str
@@ -37,6 +37,7 @@ class WhyRule(msgspec.Struct, frozen=True):
     available: str | None
     verdict: Verdict
     sentence: str
+    runway_seconds: int | None = None
 
 
 class Why(msgspec.Struct, frozen=True):

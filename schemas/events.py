@@ -191,7 +191,10 @@ class TimeBalance(ClientEvent, tag="time_balance", frozen=True, kw_only=True):
 
 
 class Rule(Part, frozen=True, kw_only=True):
-    """A rule of a low balance profile. ``rule`` is its id, unique inside the profile."""
+    """A rule of a low balance profile. ``rule`` is its id, unique inside the profile.
+
+    ``runway_seconds``: it holds, besides below the threshold, where that is expected in less time than this.
+    """
 
     rule: Id
     audience: Literal["user", "client"]
@@ -201,6 +204,7 @@ class Rule(Part, frozen=True, kw_only=True):
     emails: Annotated[tuple[Email, ...], Most(EMAILS_MAX)] = ()
     inactivity_days: Days | None = None
     channels: Annotated[tuple[Channel, ...], Most(2)] = ("email",)
+    runway_seconds: DurationPositive | None = None
 
 
 class Profile(ConfigEvent, tag="profile", frozen=True, kw_only=True):

@@ -48,12 +48,33 @@ class TimeBalanceView(msgspec.Struct, frozen=True, gc=False):
     expires_at: str | None
 
 
+class RunwayThreshold(msgspec.Struct, frozen=True, gc=False):
+    """The estimated seconds until a low balance rule's threshold is reached; 0: it is."""
+
+    rule: str
+    seconds: int
+
+
+class Runway(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """An estimate: the seconds that available lasts at the rate of recent charges, until it is zero.
+
+    ``thresholds``, of rules by threshold, highest first, are told to who asks for the view, not with every change:
+    what a change says must not depend on configuration that came after it.
+    """
+
+    zero_seconds: int
+    thresholds: tuple[RunwayThreshold, ...] = ()
+
+
 class Output(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field="output"):
     """What every output has: its kind, first on the line."""
 
 
 class Change(Output, tag="change", frozen=True):
-    """A client's whole view after an event. ``available`` and ``capacity`` null: unlimited."""
+    """A client's whole view after an event. ``available`` and ``capacity`` null: unlimited.
+
+    ``runway`` is absent without an estimate: no charges of a day to go by, nothing left, unlimited, above a year.
+    """
 
     client: str
     version: int
@@ -72,10 +93,14 @@ class Change(Output, tag="change", frozen=True):
     rate_base: str | None = None
     rate_quote: str | None = None
     percent: str | None = None
+    runway: Runway | None = None
 
 
 class Notification(Output, tag="notification", frozen=True):
-    """One message to send over one channel. ``notification`` is its id: the same whenever it is decided again."""
+    """One message to send over one channel. ``notification`` is its id: the same whenever it is decided again.
+
+    ``runway_seconds``: for a rule with a runway, the estimated seconds until its threshold is reached.
+    """
 
     notification: str
     client: str
@@ -97,6 +122,7 @@ class Notification(Output, tag="notification", frozen=True):
     cause: Cause | None
     threshold_currency: str | None
     language: str | None = None
+    runway_seconds: int | None = None
 
 
 class UsageRejected(Output, tag="usage_rejected", frozen=True):

@@ -45,6 +45,10 @@ class Conversion(msgspec.Struct, frozen=True):
             return divide_half_even(micros * self.scaled, RATE_SCALE)
         return divide_half_even(micros * RATE_SCALE, self.scaled)
 
+    def back(self, micros: int) -> int:
+        """The other way: an amount in the second currency in the first, rounded the same."""
+        return msgspec.structs.replace(self, direct=not self.direct).convert(micros)
+
     def is_below(self, micros: int, threshold: int) -> bool:
         """Whether the amount, converted and unrounded, is strictly below the threshold."""
         if self.direct:

@@ -18,6 +18,7 @@ from engine.core.identity import alias_of, check_repeat, conflict, content_of, i
 from engine.core.money_events import adjust, charge, invoice, pay
 from engine.core.outcome import ACCEPTED, CLOCK, DUPLICATE, Answer, ChangeNote, Outcome
 from engine.core.records import Account, Balance
+from engine.core.runway import PERIOD, SPENT_MAX, begin_period
 from engine.core.state import DEDUPE_WINDOW, State
 from engine.core.step import Step
 from engine.core.time_balance import change_grants
@@ -44,6 +45,7 @@ from schemas.events import (
 )
 from schemas.outputs import rejection_of
 from schemas.reasons import Reason, Refusal
+from schemas.times import NEVER
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
@@ -68,6 +70,7 @@ def fold(state: State, records: Iterable[Record], out: Outcome) -> None:
     find_seen, see = seen.get, seen.put
     dirty, changed, answers = balances.dirty, out.changed, out.answers
     every_change = out.every_change
+    period_start = period_end = -NEVER
     for record in records:
         at = record.at
         if at is not None:
@@ -92,7 +95,13 @@ def fold(state: State, records: Iterable[Record], out: Outcome) -> None:
                     see(identity, content, now)
                     balance.live = live
                     balance.version += 1
-                    if event.amount:
+                    if event.amount:  # ``runway.spend``, with what is the same for every charge of a period kept
+                        if now >= period_end:
+                            period_start, period_end = now - now % PERIOD, now - now % PERIOD + PERIOD
+                        if (charged_at := balance.charged_at) is None or charged_at < period_start:
+                            begin_period(balance, now)
+                        spent = balance.spent + event.amount
+                        balance.spent = spent if spent < SPENT_MAX else SPENT_MAX
                         balance.charged_at = now
                     dirty[event.client] = balance
                     note = ChangeNote(now, event)

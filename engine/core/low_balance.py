@@ -4,6 +4,7 @@ from typing import Final
 
 from engine.core.configuration import Config, Conversion
 from engine.core.records import TRIGGER_ALWAYS, Account, Balance, RuleState
+from engine.core.runway import expected_charges, seconds_to_spend
 from engine.core.step import Step
 from schemas.events import Channel, Client, Profile, Rule
 from schemas.money import format_money
@@ -55,6 +56,22 @@ def is_below(available: int | None, threshold: int, conversion: Conversion | Non
     return available < threshold if conversion is None else conversion.is_below(available, threshold)
 
 
+def falls_short(balance: Balance, rule: Rule, conversion: Conversion | None, now: int) -> bool:
+    """Whether available is below the rule's threshold or, where the rule asks for a runway, is expected to be below
+    it in less than that at the rate of recent charges (decision record 0015)."""
+    available = balance.available
+    if available is None or rule.runway_seconds is None or is_below(available, rule.threshold, conversion):
+        return is_below(available, rule.threshold, conversion)
+    return is_below(available - expected_charges(balance, rule.runway_seconds, now), rule.threshold, conversion)
+
+
+def runway_to(balance: Balance, rule: Rule, conversion: Conversion | None, now: int) -> int | None:
+    """The estimated seconds until available has fallen to the rule's threshold; None: no estimate."""
+    available = balance.available
+    level = rule.threshold if conversion is None else conversion.back(rule.threshold)
+    return None if available is None else seconds_to_spend(balance, available - level, now)
+
+
 def inactive_from(rule: Rule, balance: Balance, account: Account) -> int:
     """The instant from which the rule's inactivity is fulfilled; the epoch's far past where it asks for none."""
     if rule.inactivity_days is None:
@@ -77,13 +94,13 @@ def _state_of(account: Account, rule: Rule, currency: str) -> RuleState:
 def _evaluate(step: Step, profile: Profile, rule: Rule, state: RuleState, conversion: Conversion | None) -> None:
     account, balance = step.account, step.balance
     was_below = state.below
-    state.below = is_below(balance.available, rule.threshold, conversion)
+    state.below = falls_short(balance, rule, conversion, step.now)
     if not state.below:
         state.open = False
         if step.refilled:
             if state.count > 0:
                 if was_below:
-                    _emit(step, profile, rule, state, recovered=True)
+                    _emit(step, profile, rule, state, conversion, recovered=True)
                 state.count = 0
                 state.episode = account.take_episode()
             state.sent_at = None
@@ -98,7 +115,7 @@ def _evaluate(step: Step, profile: Profile, rule: Rule, state: RuleState, conver
         state.open = True
         state.episode = account.take_episode()
     if is_due(profile, state, step.now):
-        _emit(step, profile, rule, state, recovered=False)
+        _emit(step, profile, rule, state, conversion, recovered=False)
 
 
 def is_spent(profile: Profile, state: RuleState) -> bool:
@@ -114,7 +131,9 @@ def is_due(profile: Profile, state: RuleState, now: int) -> bool:
     return state.sent_at is None or (reminder is not None and now >= reminder)
 
 
-def _emit(step: Step, profile: Profile, rule: Rule, state: RuleState, *, recovered: bool) -> None:
+def _emit(
+    step: Step, profile: Profile, rule: Rule, state: RuleState, conversion: Conversion | None, *, recovered: bool
+) -> None:
     addressed = addresses_of(step.state.config, step.account.settings, rule)
     if not addressed:
         return
@@ -133,6 +152,7 @@ def _emit(step: Step, profile: Profile, rule: Rule, state: RuleState, *, recover
             threshold=format_money(rule.threshold),
             threshold_currency=state.currency,
             next_at=None if recovered else next_reminder(profile, state),
+            runway_seconds=None if rule.runway_seconds is None else runway_to(step.balance, rule, conversion, step.now),
         )
 
 
@@ -205,6 +225,8 @@ def rule_trigger(config: Config, balance: Balance, account: Account) -> int:
         state = account.rules.get(rule.rule)
         if foreign or state is None or (state.open and rule.inactivity_days is not None):
             return TRIGGER_ALWAYS  # a new rate counts from the next evaluation on; a charge ends an open episode
+        if rule.runway_seconds is not None:
+            return TRIGGER_ALWAYS  # each charge moves the estimate
         if not state.below:
             trigger = max(trigger, rule.threshold - 1 - credit)
     return trigger

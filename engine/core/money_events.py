@@ -7,6 +7,7 @@ import msgspec
 from engine.core.coverage import cover
 from engine.core.identity import identity_of
 from engine.core.records import InvoiceState, Ledger
+from engine.core.runway import spend
 from engine.core.state import DEDUPE_WINDOW
 from engine.core.step import Step, does_not_fit, misfit
 from engine.core.time_balance import Consumed, consume, give_back
@@ -38,7 +39,7 @@ def charge(step: Step, event: Charge) -> Refusal | bytes:
     balance.live -= amount
     step.wake(moved=charged > 0)
     if amount > 0:
-        balance.charged_at = step.now
+        spend(balance, amount, step.now)
         step.charged = True
     if coverage is None or usage is None:
         return b""

@@ -20,6 +20,7 @@ class Balance(msgspec.Struct, gc=False, array_like=True):
 
     ``trigger`` is the highest ``live`` at which a rule, the status or the capacity could change on the way down.
     ``permanent`` None is unlimited credit; ``capacity`` None is unlimited; ``held`` is promised to transfers.
+    ``spent`` and ``spent_before`` are what recent charges sum up to (``engine.core.runway``).
     """
 
     client: str
@@ -39,6 +40,8 @@ class Balance(msgspec.Struct, gc=False, array_like=True):
     awake: bool = False
     moved: bool = False
     metered: bool = False
+    spent: int = 0
+    spent_before: int = 0
 
     @property
     def credit(self) -> int | None:

@@ -103,6 +103,7 @@ class Step:
         threshold: str | None = None,
         threshold_currency: str | None = None,
         next_at: int | None = None,
+        runway_seconds: int | None = None,
     ) -> None:
         """Decides one notification; its id is the same whenever it is decided again (semantics 6)."""
         balance = self.balance
@@ -129,6 +130,7 @@ class Step:
                 cause=self.cause,
                 threshold_currency=threshold_currency,
                 language=self.account.settings.language,
+                runway_seconds=runway_seconds,
             )
         )
 

@@ -4,12 +4,14 @@ from functools import lru_cache
 
 from msgspec.structs import replace
 
+from engine.core.low_balance import conversion_of, currency_of, runway_to
 from engine.core.outcome import ChangeNote, cause_of
-from engine.core.records import Balance
+from engine.core.records import Account, Balance
+from engine.core.runway import seconds_to_spend
 from engine.core.state import State
 from engine.core.time_balance import views_of
 from schemas.money import format_money, format_percent
-from schemas.outputs import Change, Credit
+from schemas.outputs import Change, Credit, Runway, RunwayThreshold
 from schemas.times import format_time
 
 
@@ -32,6 +34,11 @@ def view(state: State, balance: Balance, note: ChangeNote) -> Change:
         balance.capacity,
         format_money(balance.unallocated),
         views_of(state, balance.client) if balance.metered else [],
+        None,
+        None,
+        None,
+        None,
+        None if available is None or available <= 0 else _runway(balance, available, note.at),
     )
     conversion, percent = note.conversion, note.percent
     if conversion is None and percent is None:
@@ -52,6 +59,27 @@ def _credit(permanent: int | None, temporary: int, valid_until: int | None) -> C
         format_money(temporary),
         None if valid_until is None else format_time(valid_until),
     )
+
+
+def _runway(balance: Balance, available: int, now: int) -> Runway | None:
+    seconds = seconds_to_spend(balance, available, now)
+    return None if seconds is None else Runway(seconds)
+
+
+def with_thresholds(state: State, balance: Balance, account: Account, change: Change) -> Change:
+    """The view with the runway down to the thresholds of the client's rules, as they are configured now."""
+    profile = state.config.profile_of(account.settings)
+    if change.runway is None or profile is None:
+        return change
+    conversion = conversion_of(state.config, balance, profile)
+    if conversion is None and currency_of(profile, balance) != balance.currency:
+        return change
+    thresholds = tuple(
+        RunwayThreshold(rule.rule, seconds)
+        for rule in state.config.rules(profile.profile)
+        if (seconds := runway_to(balance, rule, conversion, state.clock)) is not None
+    )
+    return replace(change, runway=replace(change.runway, thresholds=thresholds))
 
 
 def shown(state: State, balance: Balance) -> tuple[object, ...]:

@@ -11,11 +11,13 @@ from engine.core.low_balance import (
     addresses_of,
     conversion_of,
     currency_of,
+    falls_short,
     inactive_from,
     is_below,
     is_due,
     is_spent,
     next_reminder,
+    runway_to,
 )
 from engine.core.records import Account, Balance, RuleState
 from engine.core.state import State
@@ -72,6 +74,7 @@ def _why_rule(config: Config, balance: Balance, account: Account, profile: Profi
         available=None if available is None else format_money(available),
         verdict=verdict,
         sentence=_sentence(verdict, config, balance, account, profile, rule, standing),
+        runway_seconds=rule.runway_seconds,
     )
 
 
@@ -98,20 +101,27 @@ def _verdict(
     conversion = conversion_of(config, balance, profile)
     if conversion is None and currency_of(profile, balance) != balance.currency:
         return "no_rate"
-    if standing is None or (not standing.below and is_below(balance.available, rule.threshold, conversion)):
+    evaluated_at = account.evaluated_at
+    if standing is None or evaluated_at is None or _is_behind(balance, rule, standing, conversion, evaluated_at):
         return "not_evaluated"  # a rate came, or another one: it counts from the client's next evaluation on
     if not standing.below:
         return "not_below"
-    assert account.evaluated_at is not None
     if not standing.open:
         return "waiting_for_inactivity"
-    if standing.count > 0 and standing.sent_at == account.evaluated_at:
+    if standing.count > 0 and standing.sent_at == evaluated_at:
         return "sent"
     if is_spent(profile, standing):
         return "max_reached"
-    if is_due(profile, standing, account.evaluated_at):
+    if is_due(profile, standing, evaluated_at):
         return "no_recipient"
     return "waiting_for_refill" if next_reminder(profile, standing) is None else "waiting_for_period"
+
+
+def _is_behind(
+    balance: Balance, rule: Rule, standing: RuleState, conversion: Conversion | None, evaluated_at: int
+) -> bool:
+    """Whether a rule holds that did not when it was evaluated."""
+    return not standing.below and falls_short(balance, rule, conversion, evaluated_at)
 
 
 def _sentence(
@@ -126,8 +136,10 @@ def _sentence(
     conversion = conversion_of(config, balance, profile)
     threshold = f"{format_money(rule.threshold)} {currency_of(profile, balance)}"
     available = _available(balance, conversion)
-    below = f"{available} is below the threshold {threshold}"
-    changed = _changed_since(balance, rule, standing, conversion)
+    below = f"{available} {_holds(balance, account, rule, conversion)} the threshold {threshold}"
+    changed = _changed_since(balance, account, rule, standing, conversion)
+    runway = _runway(balance, account, rule, conversion)
+    refill = _refill(rule, threshold)
     match verdict:
         case "asleep":
             return (
@@ -146,7 +158,7 @@ def _sentence(
             return f"Not decided yet: the rule ({threshold}) is evaluated with the client's next event."
         case "not_below":
             hold_off = _hold_off(profile, standing)
-            return f"Not sent: {available} is not below the threshold {threshold}.{hold_off}"
+            return f"Not sent: {available} is not below the threshold {threshold}{runway}.{hold_off}"
         case "waiting_for_inactivity":
             return f"Not sent: {below}, but {_inactivity(balance, account, rule)}.{changed}"
         case "max_reached":
@@ -154,14 +166,14 @@ def _sentence(
                 return f"Not sent: {below}, but the profile allows no notification (maximum 0).{changed}"
             return (
                 f"Not sent again: {below}, but the maximum is reached, {standing.count} of {profile.max_qty}, the last "
-                f"at {_time_or_none(standing.sent_at)}; {_refill(threshold)}.{changed}"
+                f"at {_time_or_none(standing.sent_at)}; {refill}.{changed}"
             )
         case "no_recipient":
             return f"Not sent: {below}, but the rule has no recipient: {_no_recipient(rule)}.{changed}"
         case "waiting_for_refill":
             return (
                 f"Not sent again: {below}, but the profile has no period and the last one was sent at "
-                f"{_time_or_none(standing.sent_at)}; {_refill(threshold)}.{changed}"
+                f"{_time_or_none(standing.sent_at)}; {refill}.{changed}"
             )
         case "waiting_for_period":
             return (
@@ -171,7 +183,7 @@ def _sentence(
         case "sent":
             return (
                 f"Sent: {below}; {_counted(profile, standing)} at {_time_or_none(standing.sent_at)}."
-                f"{_follows(profile, standing, threshold)}{_to(config, account, rule)}{changed}"
+                f"{_follows(profile, standing, refill)}{_to(config, account, rule)}{changed}"
             )
         case _:
             assert_never(verdict)
@@ -184,9 +196,44 @@ def _available(balance: Balance, conversion: Conversion | None) -> str:
     return f"available {amount}{rate}"
 
 
-def _changed_since(balance: Balance, rule: Rule, standing: RuleState, conversion: Conversion | None) -> str:
+def _holds(balance: Balance, account: Account, rule: Rule, conversion: Conversion | None) -> str:
+    """How a rule holds: below its threshold or, at the rate of recent charges, soon to be."""
+    if rule.runway_seconds is None or is_below(balance.available, rule.threshold, conversion):
+        return "is below"
+    lasts = _lasts(balance, account, rule, conversion)
+    return f"is estimated to last {lasts}, less than {_span(rule.runway_seconds)}, down to"
+
+
+def _runway(balance: Balance, account: Account, rule: Rule, conversion: Conversion | None) -> str:
+    """What a rule with a runway that does not hold adds: how long it is."""
+    if rule.runway_seconds is None:
+        return ""
+    lasts = _lasts(balance, account, rule, conversion)
+    return f", and is estimated to last {lasts}, not less than {_span(rule.runway_seconds)}"
+
+
+def _lasts(balance: Balance, account: Account, rule: Rule, conversion: Conversion | None) -> str:
+    """As it was estimated when the rule was evaluated."""
+    evaluated_at = account.created_at if account.evaluated_at is None else account.evaluated_at
+    seconds = runway_to(balance, rule, conversion, evaluated_at)
+    return "for a time not known or above a year" if seconds is None else f"for {_span(seconds)}"
+
+
+def _span(seconds: int) -> str:
+    """Hours and minutes; below a minute, seconds."""
+    if seconds < 60:
+        return f"{seconds} s"
+    hours, minutes = divmod(seconds // 60, 60)
+    return " ".join(f"{count} {unit}" for count, unit in ((hours, "h"), (minutes, "min")) if count)
+
+
+def _changed_since(
+    balance: Balance, account: Account, rule: Rule, standing: RuleState, conversion: Conversion | None
+) -> str:
     """A new rate counts from the client's next evaluation on; until then state and numbers may differ."""
-    if conversion is None or is_below(balance.available, rule.threshold, conversion) == standing.below:
+    if conversion is None or account.evaluated_at is None:
+        return ""
+    if falls_short(balance, rule, conversion, account.evaluated_at) == standing.below:
         return ""
     return " The exchange rate has changed since: the new one counts from the client's next event on."
 
@@ -207,11 +254,11 @@ def _hold_off(profile: Profile, standing: RuleState) -> str:
     return f" It was lifted without a refill: below again, it does not fire before {until}."
 
 
-def _follows(profile: Profile, standing: RuleState, threshold: str) -> str:
+def _follows(profile: Profile, standing: RuleState, refill: str) -> str:
     reminder = next_reminder(profile, standing)
     if reminder is not None:
         return f" The next is due at {format_time(reminder)} if it is still below then."
-    return f" It was the last: {_refill(threshold)}."
+    return f" It was the last: {refill}."
 
 
 def _to(config: Config, account: Account, rule: Rule) -> str:
@@ -220,7 +267,9 @@ def _to(config: Config, account: Account, rule: Rule) -> str:
     return f" By {' and '.join(names[channel] for channel in channels)}." if channels else ""
 
 
-def _refill(threshold: str) -> str:
+def _refill(rule: Rule, threshold: str) -> str:
+    if rule.runway_seconds is not None:
+        return f"a refill that makes it last for {_span(rule.runway_seconds)} or longer starts it anew"
     return f"a refill that lifts available to {threshold} or above starts it anew"
 
 

@@ -16,7 +16,7 @@ import msgspec
 from engine.core.authorization import authorize
 from engine.core.outcome import ChangeNote
 from engine.core.state import State, Table
-from engine.core.view import view
+from engine.core.view import view, with_thresholds
 from engine.core.why import why
 from engine.embedded.engine import EmbeddedEngine
 from engine.history import EventPlace, HistoryFold
@@ -65,7 +65,11 @@ class EmbeddedViews:
         """The client's view; ``at`` is the log time of its partition now, ``cause`` is null: nothing caused a look."""
         state = self._state(client)
         balance = state.balances.find(client)
-        return None if balance is None else encode_output(view(state, balance, ChangeNote(state.clock, None)))
+        account = state.accounts.find(client)
+        if balance is None or account is None:
+            return None
+        change = view(state, balance, ChangeNote(state.clock, None))
+        return encode_output(with_thresholds(state, balance, account, change))
 
     async def why(self, client: str, rule: str | None) -> Why | None:
         """Why the client was or was not notified."""

@@ -67,6 +67,8 @@ RECORDS: dict[str, msgspec.Struct] = {
         True,
         True,
         True,
+        3_500_000,
+        41_250_000,
     ),
     "account": Account(_SETTINGS, 1_769_846_400_123_456),
     "account, whole": Account(
