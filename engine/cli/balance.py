@@ -1,5 +1,7 @@
 """``plimsoll balance``: what a client has now."""
 
+from typing import Any
+
 import click
 
 from engine.cli.door import ask_client
@@ -40,6 +42,7 @@ def balance(client: str, url: str, key: str | None, as_json: bool) -> None:
             ("credit", money(credit.get("permanent"))),
             ("temporary credit", None if temporary == "0" else f"{money(temporary)} until {until or 'removed'}"),
             ("capacity", "unlimited" if capacity is None else capacity),
+            ("lasts", _lasts(view.get("runway"))),
             ("unallocated", None if view.get("unallocated") == "0" else money(view.get("unallocated"))),
             ("version", view.get("version")),
             ("as of", view.get("at")),
@@ -52,3 +55,11 @@ def balance(client: str, url: str, key: str | None, as_json: bool) -> None:
         show_table(
             columns, [[unit.get(name) for name in columns] for unit in units], numbers=("granted", "used", "left")
         )
+
+
+def _lasts(runway: dict[str, Any] | None) -> str | None:
+    """The estimate, called one; None where there is none."""
+    if runway is None:
+        return None
+    days, hours = divmod(runway["zero_seconds"] // 3600, 24)
+    return f"about {days} d {hours} h at the rate of recent charges (an estimate)"
