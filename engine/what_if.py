@@ -17,7 +17,7 @@ from engine.core.outcome import DUPLICATE, Answer, Outcome
 from engine.core.state import State
 from engine.failures import WrongUse
 from schemas.answers import WhatIf, WhatIfNotification, WhatIfTotal
-from schemas.events import AnyEvent, Profile, TimeBalancePlan, Transfer
+from schemas.events import AnyEvent, Charge, Profile, TimeBalancePlan, Transfer
 from schemas.outputs import Notification
 from schemas.reasons import Refusal
 from schemas.times import format_time
@@ -52,7 +52,9 @@ class Experiment:
                 for definition in self._changed.values():
                     self._put(would, Record(instant, definition, b""))
                 instant = None
-            place = self._place_of(event) if instant is None else None
+            place = None
+            if instant is None and type(event) is not Charge:  # nearly every event is one
+                place = self._place_of(event)
             if place is None:
                 batch.append(record)
                 if len(batch) >= BATCH_RECORDS_MAX or (legs_at_once and type(event) is Transfer):

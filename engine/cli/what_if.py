@@ -11,7 +11,7 @@ import msgspec
 from engine.cli.options import json_option, show_json, show_table
 from engine.core.fold import Record
 from engine.failures import WrongUse
-from engine.lines import STDIN, open_input, read_lines
+from engine.lines import STDIN, InputLine, open_input, read_lines
 from engine.what_if import Changed, Experiment
 from schemas.answers import WhatIf, WhatIfNotification, WhatIfTotal
 from schemas.codec import decode, decode_line
@@ -75,14 +75,15 @@ def _fold(log: str, experiment: Experiment) -> None:
         return
     with open_input(log) as stream:
         lines = read_lines(stream, "standard input" if log == STDIN else log, line_bytes_max=_LINE_BYTES_MAX)
-        experiment.fold(_records(line.data for line in lines), legs_at_once=True)
+        experiment.fold(_records(lines), legs_at_once=True)
 
 
-def _records(lines: Iterator[bytes]) -> Iterator[Record]:
-    for raw in lines:
-        if raw.strip():
-            line = decode_line(raw)
-            yield Record(line.at, line.event, raw)
+def _records(lines: Iterator[InputLine]) -> Iterator[Record]:
+    for line in lines:
+        raw = line.data
+        if raw and not raw.isspace():
+            decoded = decode_line(raw)
+            yield Record(decoded.at, decoded.event, raw)
 
 
 def _instant(since: str | None) -> int | None:
