@@ -321,7 +321,7 @@ class EmbeddedEngine:
         outputs = now - self._options.keep_outputs_seconds * SECOND
         before = dict.fromkeys((Topic.NOTIFICATIONS, Topic.REJECTIONS, Topic.DELIVERIES), outputs)
         before[Topic.CHANGES] = now - self._options.keep_changes_seconds * SECOND
-        trim(self._store, self.partitions, before)
+        trim(self._store, self.partitions, before, {Topic.NOTIFICATIONS: self.notifications.unread()})
 
     async def _drop_spans(self, now: int) -> None:
         """Drops identities that are out of every window, once that log time is durable: the clock may be set back,

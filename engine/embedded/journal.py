@@ -73,6 +73,15 @@ class EmbeddedNotificationLog:
         stored = self._store.get(STATE, _POSITIONS + consumer.encode())
         return {} if stored is None else _decode_positions(stored)
 
+    def unread(self) -> dict[int, int]:
+        """By partition the first offset that some consumer has not read; empty where no consumer has ever read."""
+        positions = [
+            _decode_positions(value) for _, value in self._store.scan(STATE, _POSITIONS, after(_POSITIONS))
+        ]
+        if not positions:
+            return {}
+        return {number: min(each.get(number, 0) for each in positions) for number in range(self.partitions)}
+
     async def read(self, partition: int, offset: int, records_max: int) -> Sequence[LogRecord]:
         end = self._durable_end(partition, Topic.NOTIFICATIONS)
         return read_topic(self._store, partition, Topic.NOTIFICATIONS, offset, end, records_max)
