@@ -54,8 +54,7 @@ def _sums(balance: Balance, charged_at: int, now: int) -> tuple[int, int]:
             return spent, before
         before = min(2 * PERIOD_SECONDS * spent // (grown * PERIOD_SECONDS - began), SPENT_MAX)
         return 0, before >> (last - grown)
-    if period == last:
-        return spent, before
+    assert period < last
     return 0, min((before // 2 + spent) >> (last - period - 1), SPENT_MAX)
 
 
