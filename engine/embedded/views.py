@@ -133,7 +133,8 @@ class EmbeddedViews:
         for value in self._values(number, Topic.EVENTS, end):
             if may_hold(value, client) or may_hold(value, ""):  # configuration and ticks have the empty key
                 for record in decode_chunk(value):
-                    folded.take(record)
+                    if record.key == client or not record.key:
+                        folded.take(record)
         folded.move_clock(clock)
         return folded.history()
 
