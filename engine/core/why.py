@@ -200,23 +200,25 @@ def _holds(balance: Balance, account: Account, rule: Rule, conversion: Conversio
     """How a rule holds: below its threshold or, at the rate of recent charges, soon to be."""
     if rule.runway_seconds is None or is_below(balance.available, rule.threshold, conversion):
         return "is below"
-    lasts = _lasts(balance, account, rule, conversion)
-    return f"is estimated to last {lasts}, less than {_span(rule.runway_seconds)}, down to"
+    seconds = _estimate(balance, account, rule, conversion)
+    lasts = "above a year" if seconds is None else _span(seconds)
+    return f"is estimated to last for {lasts}, less than {_span(rule.runway_seconds)}, down to"
 
 
 def _runway(balance: Balance, account: Account, rule: Rule, conversion: Conversion | None) -> str:
     """What a rule with a runway that does not hold adds: how long it is."""
     if rule.runway_seconds is None:
         return ""
-    lasts = _lasts(balance, account, rule, conversion)
-    return f", and is estimated to last {lasts}, not less than {_span(rule.runway_seconds)}"
+    seconds = _estimate(balance, account, rule, conversion)
+    if seconds is None:
+        return f", and no estimate says that it lasts less than {_span(rule.runway_seconds)}"
+    return f", and is estimated to last for {_span(seconds)}, not less than {_span(rule.runway_seconds)}"
 
 
-def _lasts(balance: Balance, account: Account, rule: Rule, conversion: Conversion | None) -> str:
-    """As it was estimated when the rule was evaluated."""
+def _estimate(balance: Balance, account: Account, rule: Rule, conversion: Conversion | None) -> int | None:
+    """The runway as it was when the rule was evaluated."""
     evaluated_at = account.created_at if account.evaluated_at is None else account.evaluated_at
-    seconds = runway_to(balance, rule, conversion, evaluated_at)
-    return "for a time not known or above a year" if seconds is None else f"for {_span(seconds)}"
+    return runway_to(balance, rule, conversion, evaluated_at)
 
 
 def _span(seconds: int) -> str:

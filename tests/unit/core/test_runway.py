@@ -303,8 +303,8 @@ WHY = [
     (
         hourly(1, 10),
         "not_below",
-        "Not sent: available 90 EUR is not below the threshold 0 EUR, and is estimated to last for a time not known "
-        "or above a year, not less than 24 h.",
+        "Not sent: available 90 EUR is not below the threshold 0 EUR, and no estimate says that it lasts less than "
+        "24 h.",
     ),
 ]
 
