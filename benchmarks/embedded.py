@@ -22,11 +22,11 @@ from engine.metrics import EngineMetrics
 from engine.store.rocks import RocksStore
 
 _CLIENTS = 100_000
-_EVENTS = 600_000
+_EVENTS = 300_000
 _PER_REQUEST = 500
 _CONNECTIONS = 8
 _RUNS = 3
-_PACED_SECONDS = 20
+_PACED_SECONDS = 10
 _PACED_PER_REQUEST = 50
 
 

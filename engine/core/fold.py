@@ -67,7 +67,7 @@ def new_outcome(*, every_change: bool = False) -> Outcome:
 def fold(state: State, records: Iterable[Record], out: Outcome) -> None:
     """Applies records in order; ``out`` grows by one answer a record and by all that was decided."""
     balances, seen, dues = state.balances, state.seen, state.dues
-    find_seen, see = seen.get, seen.put
+    find_seen, fresh = seen.get, seen.fresh(state.clock)
     dirty, changed, answers = balances.dirty, out.changed, out.answers
     every_change = out.every_change
     period_start = period_end = -NEVER
@@ -92,7 +92,7 @@ def fold(state: State, records: Iterable[Record], out: Outcome) -> None:
                 found = find_seen(identity)
                 now = state.clock
                 if (found is None or now - found[1] >= DEDUPE_WINDOW) and not balance.held:
-                    see(identity, content, now)
+                    fresh[identity] = (content, now, b"")
                     balance.live = live
                     balance.version += 1
                     if event.amount:  # ``runway.spend``, with what is the same for every charge of a period kept
@@ -112,6 +112,7 @@ def fold(state: State, records: Iterable[Record], out: Outcome) -> None:
                     answers.append(ACCEPTED)
                     continue
         answers.append(apply(state, record, out))
+        fresh = seen.fresh(state.clock)
 
 
 def apply(state: State, record: Record, out: Outcome) -> Answer:

@@ -4,7 +4,7 @@ In memory it is the whole state (``replay``, simulation, tests); over a store ``
 a loader and the ports an index on disk. The core never knows which.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from heapq import heappop, heappush
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -48,6 +48,10 @@ class Table(dict[str, T], Generic[T]):
         self.dirty[client] = value
 
 
+SeenValue = tuple[int, int, bytes]
+"""64 bits of content, the first log time, and what else is kept with an identity."""
+
+
 class DueIndex(Protocol):
     """Which client is due when; one entry a client."""
 
@@ -80,12 +84,16 @@ class References(Protocol):
 class Seen(Protocol):
     """Identities of the dedupe window: 16 bytes of identity to what was seen under it."""
 
-    def get(self, identity: bytes) -> tuple[int, int, bytes] | None:
+    def get(self, identity: bytes) -> SeenValue | None:
         """64 bits of content, the first log time, and what else was kept; may give one that is past the window."""
         ...
 
     def put(self, identity: bytes, content: int, at: int, kept: bytes = b"") -> None:
         """Remembers an identity at the log time of its first event. ``kept``: the units a charge consumed."""
+        ...
+
+    def fresh(self, now: int) -> MutableMapping[bytes, SeenValue]:
+        """Where identities may be put directly, without a call for each, until the next ``put`` or ``fresh``."""
         ...
 
 
@@ -162,15 +170,18 @@ class MemorySeen:
         return None
 
     def put(self, identity: bytes, content: int, at: int, kept: bytes = b"") -> None:
+        self.fresh(at)[identity] = (content, at, kept)
+
+    def fresh(self, now: int) -> MutableMapping[bytes, SeenValue]:
         if not self._starts:
-            self._starts = [at]
-        elif at >= self._starts[0] + self._half:
+            self._starts = [now]
+        elif now >= self._starts[0] + self._half:
             self._generations.insert(0, {})
-            self._starts.insert(0, at)
-            while len(self._starts) > 1 and self._starts[-2] <= at - 2 * self._half:
+            self._starts.insert(0, now)
+            while len(self._starts) > 1 and self._starts[-2] <= now - 2 * self._half:
                 self._generations.pop()
                 self._starts.pop()
-        self._generations[0][identity] = (content, at, kept)
+        return self._generations[0]
 
 
 class State:

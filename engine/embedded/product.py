@@ -17,6 +17,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry
 
+from engine.collector import spare_collector
 from engine.config import Config, EngineOptions
 from engine.demo.scenery import SHOWCASE
 from engine.embedded.demo import Demo, demonstrating
@@ -63,6 +64,7 @@ async def _run(config: Config, demo: Demo | None, bound: socket.socket, stop: as
         registry = CollectorRegistry()
         metrics, notified = EngineMetrics(registry), NotifierMetrics(registry)
         engine = EmbeddedEngine(store, _engine_options(options), metrics)
+        spare_collector()
         log, views = engine.notifications, EmbeddedViews(engine, store)
         app = create_app(engine, views, log, config.api, registry)
         parts = [

@@ -9,14 +9,11 @@ import struct
 from collections.abc import Callable
 from typing import Final
 
-from engine.core.state import DEDUPE_WINDOW
+from engine.core.state import DEDUPE_WINDOW, SeenValue
 from engine.store.ports import Batch, Store
 
 _FAMILY: Final = "seen-"
 _HEAD: Final = struct.Struct(">Qq")  # content, first log time
-
-Value = tuple[int, int, bytes]
-
 
 class SeenFamilies:
     """The families of a store, by number of their span."""
@@ -59,7 +56,7 @@ class StoredSeen:
     def __init__(self, store: Store, families: SeenFamilies) -> None:
         self._store = store
         self._families = families
-        self._pending: dict[bytes, Value] = {}
+        self._pending: dict[bytes, SeenValue] = {}
         self._known: list[int] = []
         self._span = -1
         self._reads: list[Callable[[bytes], bytes | None]] = []
@@ -71,7 +68,7 @@ class StoredSeen:
             self._span, self._known = span, list(self._families.numbers)
             self._reads = [self._store.reader(name) for name in self._families.at_or_before(now)]
 
-    def get(self, identity: bytes) -> Value | None:
+    def get(self, identity: bytes) -> SeenValue | None:
         found = self._pending.get(identity)
         if found is not None:
             return found
@@ -84,6 +81,9 @@ class StoredSeen:
 
     def put(self, identity: bytes, content: int, at: int, kept: bytes = b"") -> None:
         self._pending[identity] = (content, at, kept)
+
+    def fresh(self, now: int) -> dict[bytes, SeenValue]:
+        return self._pending
 
     def write(self, batch: Batch) -> None:
         """Adds what is new to a batch; the batch is left using the last family."""

@@ -1,12 +1,13 @@
 """A fresh fold of what the log holds: in memory, a record at a time, with nothing but the core."""
 
+from collections.abc import MutableMapping
 from functools import lru_cache
 
 import msgspec
 
 from engine.core.fold import Record, fold, new_outcome
 from engine.core.outcome import Answer
-from engine.core.state import DEDUPE_WINDOW, MemorySeen, State
+from engine.core.state import DEDUPE_WINDOW, MemorySeen, SeenValue, State
 from engine.log.chunks import TOPIC_NUMBERS, Entry, chunk_key, decode_chunk, offset_of
 from engine.partition import keys
 from engine.partition.partition import Meta
@@ -45,6 +46,22 @@ class WatchedSeen(MemorySeen):
     def put(self, identity: bytes, content: int, at: int, kept: bytes = b"") -> None:
         super().put(identity, content, at, kept)
         self.puts[identity, at // DEDUPE_WINDOW] = (content, at, kept)
+
+    def fresh(self, now: int) -> MutableMapping[bytes, SeenValue]:
+        return _Watched(self, super().fresh(now))
+
+
+class _Watched(dict[bytes, SeenValue]):
+    """What is put here directly is remembered like any other."""
+
+    def __init__(self, seen: WatchedSeen, inner: MutableMapping[bytes, SeenValue]) -> None:
+        super().__init__()
+        self._seen, self._inner = seen, inner
+
+    def __setitem__(self, identity: bytes, value: SeenValue) -> None:
+        content, at, kept = value
+        self._inner[identity] = value
+        self._seen.puts[identity, at // DEDUPE_WINDOW] = (content, at, kept)
 
 
 @lru_cache(maxsize=_DECODED_MAX)
