@@ -38,7 +38,7 @@ from schemas.topics import PARTITIONS_DEFAULT, Topic, partition_of
 
 FORMAT: Final = 1
 _FORMAT_KEY: Final = b"\xff\xffm"
-_ROUTES_MAX: Final = 65_536  # clients whose partition is remembered: the hash costs more than the rest of routing
+_ROUTES_MAX: Final = 262_144  # clients whose partition is remembered: the hash costs more than the rest of routing
 _TICK_SECONDS: Final = 0.2  # timers fire within a second without traffic, with room for a slow commit
 _RETRY_AFTER_SECONDS: Final = 1
 _KEEP_SETTLED: Final = 30 * 86_400 * SECOND
@@ -52,7 +52,7 @@ class EmbeddedOptions(msgspec.Struct, frozen=True, kw_only=True):
     data: Path
     partitions: int = PARTITIONS_DEFAULT
     durability: Literal["fsync", "os"] = "fsync"
-    batch_records_max: int = 4_000
+    batch_records_max: int = 2_000
     queue_records_max: int = 100_000
     balances_max: int = 240_000
     accounts_max: int = 48_000
