@@ -69,7 +69,7 @@ class _Catcher:
         self._server: asyncio.Server | None = None
 
     def _protocol(self) -> asyncio.Protocol:
-        raise NotImplementedError
+        raise AssertionError("each catcher has a protocol of its own")
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
