@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal, get_type_hints
 
 import msgspec
 
+from engine.connection import Connection
 from engine.failures import WrongUse
 from engine.tables import Problem, dotted, load_table, parse_text, read_struct, struct_of
 from notifiers.config import MailOptions, SmsOptions
@@ -62,8 +63,16 @@ class MetricsOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How often store sizes and timers due are measured; they cost the store a few milliseconds."""
 
 
+class KafkaOptions(Connection, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The cluster that `worker`, `topics` and the others work on, and which topics of it are theirs."""
+
+    prefix: Annotated[str, msgspec.Meta(max_length=64, pattern=r"^[A-Za-z0-9._-]*$")] = ""
+    """What the names of the topics start with; 64 leaves room for the longest name in Kafka's 249 characters."""
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that can be set. ``mail`` and ``sms`` None: that channel is not configured and is not sent."""
+    """Everything that can be set. ``mail`` and ``sms`` None: that channel is not configured and is not sent; ``kafka``
+    None: no cluster, and what needs one says so."""
 
     engine: EngineOptions = EngineOptions()
     run: RunOptions = RunOptions()
@@ -71,6 +80,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     mail: MailOptions | None = None
     sms: SmsOptions | None = None
     metrics: MetricsOptions = MetricsOptions()
+    kafka: KafkaOptions | None = None
 
 
 class ConfigError(WrongUse):

@@ -1,50 +1,80 @@
 """Options of the commands that speak to a Kafka cluster, and what its failures are told as."""
 
+import asyncio
+import functools
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import click
 
+from engine.cli.configured import config_option, configured
+from engine.config import Config, KafkaOptions
+from engine.connection import Connection, check_bootstrap
 from engine.failures import OperationalError, WrongUse
 
 F = TypeVar("F", bound=Callable[..., Any])  # Any: click passes options by name
 
 
-def _addresses(_: click.Context, __: click.Parameter, given: str) -> str:
-    for address in given.split(","):
-        host, _colon, port = address.strip().rpartition(":")
-        if not host or not port.isdecimal() or not 0 < int(port) < 65_536:
-            raise WrongUse(f"--bootstrap: expected HOST:PORT, with commas between several, found {address!r}")
+def _addresses(_: click.Context, __: click.Parameter, given: str | None) -> str | None:
+    if given is not None:
+        try:
+            check_bootstrap(given, "--bootstrap")
+        except ValueError as error:
+            raise WrongUse(str(error)) from None
     return given
 
 
-def bootstrap_option(command: F) -> F:
-    """``--bootstrap`` of a cluster."""
-    return click.option(
+def cluster_options(command: F) -> Callable[..., Any]:
+    """``--config``, ``--bootstrap`` and ``--prefix``; the command is called with ``config``, these flags in it.
+
+    TLS and SASL are set in [kafka] of the file or in the environment: a command line is seen by everybody.
+    """
+
+    @functools.wraps(command)
+    def with_config(
+        *, config_file: str | None, bootstrap: str | None, prefix: str | None, **given: Any
+    ) -> Any:  # Any: whatever the command has besides
+        flags = (("--bootstrap", "kafka.bootstrap", bootstrap), ("--prefix", "kafka.prefix", prefix))
+        return command(config=configured(config_file, *flags), **given)
+
+    found = click.option(
+        "--prefix", help="What the topics' names start with. Default: kafka.prefix, which is nothing."
+    )(with_config)
+    found = click.option(
         "--bootstrap",
-        envvar="PLIMSOLL_KAFKA_BOOTSTRAP",
-        required=True,
         callback=_addresses,
         metavar="HOST:PORT[,...]",
-        help="Brokers to begin with. [env: PLIMSOLL_KAFKA_BOOTSTRAP]",
-    )(command)
+        help="Brokers to begin with. Default: kafka.bootstrap. [env: PLIMSOLL_KAFKA_BOOTSTRAP]",
+    )(found)
+    return config_option(found)
 
 
-def prefix_option(command: F) -> F:
-    """``--prefix`` of the topics' names."""
-    return click.option("--prefix", default="", help="What the topics' names start with. Default: nothing.")(command)
+def kafka_of(config: Config) -> KafkaOptions:
+    """The cluster of a configuration. Raises WrongUse where it has none."""
+    if config.kafka is None:
+        raise WrongUse("expected a Kafka cluster, found none: say --bootstrap HOST:PORT, or [kafka] in --config FILE")
+    return config.kafka
 
 
 @contextmanager
-def connecting(bootstrap: str) -> Iterator[None]:
-    """Turns a missing extra and a cluster that does not answer into sentences."""
+def connecting(connection: Connection) -> Iterator[None]:
+    """Turns a missing extra, a cluster that does not answer and one that refuses us into sentences."""
     try:
-        from aiokafka.errors import KafkaError
+        from aiokafka.errors import KafkaConnectionError, KafkaError
     except ModuleNotFoundError:
         raise WrongUse("expected the kafka extra, found none: pip install 'plimsoll[kafka]'") from None
+    # Where no logging is set up Python would write the library's own lines to stderr, beside our sentence.
+    logging.getLogger("aiokafka").addHandler(logging.NullHandler())
     try:
         yield
     except KafkaError as error:
-        detail = str(error) or type(error).__name__
-        raise OperationalError(f"the Kafka cluster at {bootstrap} did not do what was asked: {detail}") from error
+        where = f"the Kafka cluster at {connection.bootstrap}"
+        if isinstance(error, KafkaConnectionError):
+            from engine.kafka.refusals import why_unreachable
+
+            reason = asyncio.run(why_unreachable(connection))
+            if reason is not None:
+                raise OperationalError(f"{where} could not be reached: {reason}") from error
+        raise OperationalError(f"{where} did not do what was asked: {str(error) or type(error).__name__}") from error

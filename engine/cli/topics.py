@@ -4,9 +4,10 @@ import asyncio
 
 import click
 
-from engine.cli.kafka_options import bootstrap_option, connecting, prefix_option
+from engine.cli.kafka_options import cluster_options, connecting, kafka_of
 from engine.cli.options import json_option, show_json, show_table
 from engine.cli.sending import end
+from engine.config import Config
 from schemas.topics import PARTITIONS_DEFAULT
 
 
@@ -20,8 +21,7 @@ def topics() -> None:
 
 
 @topics.command(short_help="Make the topics, or say what differs.")
-@bootstrap_option
-@prefix_option
+@cluster_options
 @click.option(
     "--partitions",
     type=click.IntRange(1, 1024),
@@ -31,7 +31,7 @@ def topics() -> None:
 )
 @click.option("--replication", type=click.IntRange(1, 32), help="Copies of each partition. Default: the cluster's.")
 @json_option
-def create(bootstrap: str, prefix: str, partitions: int, replication: int | None, as_json: bool) -> None:
+def create(config: Config, partitions: int, replication: int | None, as_json: bool) -> None:
     """Makes every topic with its policy. Run again it makes only what is missing.
 
     What exists is never altered: where it differs from what is needed, the difference is told, exit 1.
@@ -40,18 +40,18 @@ def create(bootstrap: str, prefix: str, partitions: int, replication: int | None
     plimsoll topics create --bootstrap 127.0.0.1:9092
     plimsoll topics create --bootstrap kafka-1:9092,kafka-2:9092 --partitions 64 --replication 3
     """
-    with connecting(bootstrap):
-        from aiokafka.admin import AIOKafkaAdminClient
-
+    kafka = kafka_of(config)
+    with connecting(kafka):
+        from engine.kafka.clients import open_admin
         from engine.kafka.topics import TopicFinding, create_topics
 
         async def made() -> list[TopicFinding]:
-            admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, client_id="plimsoll-topics")
+            admin = open_admin(kafka, "plimsoll-topics")
             try:
-                await admin.start()  # type: ignore[no-untyped-call]  # it has no annotations
-                return list(await create_topics(admin, prefix, partitions, replication))
+                await admin.start()
+                return list(await create_topics(admin, kafka.prefix, partitions, replication))
             finally:
-                await admin.close()  # type: ignore[no-untyped-call]  # nor has this
+                await admin.close()
 
         findings = asyncio.run(made())
     if as_json:

@@ -6,21 +6,21 @@ from typing import Final
 
 import click
 
-from engine.cli.kafka_options import bootstrap_option, connecting, prefix_option
+from engine.cli.kafka_options import cluster_options, connecting, kafka_of
 from engine.cli.options import json_option, speaker
+from engine.config import Config
 from engine.failures import WrongUse
 
 _PARTITIONS_MAX: Final = 1024
 
 
 @click.command(short_help="The engine over partitions of a Kafka cluster.")
-@bootstrap_option
-@prefix_option
+@cluster_options
 @click.option("--partitions", required=True, metavar="LIST", help="Which, as in 0-11 or 0,3,5-7.")
 @click.option("--data", default="./plimsoll-worker", show_default=True, metavar="DIR", help="Folder of local state.")
 @click.option("--app", default="plimsoll", show_default=True, help="Name of this engine: the start of its fencing ids.")
 @json_option
-def worker(bootstrap: str, prefix: str, partitions: str, data: str, app: str, as_json: bool) -> None:
+def worker(config: Config, partitions: str, data: str, app: str, as_json: bool) -> None:
     """Works on the given partitions of `events`, exactly once, until SIGTERM.
 
     Partitions are given by hand: the Faust shell with membership comes in a later change. A partition that is given
@@ -32,14 +32,20 @@ def worker(bootstrap: str, prefix: str, partitions: str, data: str, app: str, as
     plimsoll worker --bootstrap kafka-1:9092,kafka-2:9092 --partitions 0-5 --data /var/lib/plimsoll
     """
     numbers = parse_partitions(partitions)
-    with connecting(bootstrap):
+    kafka = kafka_of(config)
+    with connecting(kafka):
         from engine.kafka.task import TaskOptions
         from engine.kafka.worker import cluster_of, run_worker
 
         async def work() -> None:
-            cluster, count = await cluster_of(bootstrap, prefix)
+            cluster, count = await cluster_of(kafka, kafka.prefix)
             options = TaskOptions(
-                bootstrap=bootstrap, cluster=cluster, app=prefix + app, prefix=prefix, partitions=count, data=Path(data)
+                connection=kafka,
+                cluster=cluster,
+                app=kafka.prefix + app,
+                prefix=kafka.prefix,
+                partitions=count,
+                data=Path(data),
             )
             await run_worker(options, numbers, speaker(as_json))
 

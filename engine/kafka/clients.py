@@ -2,10 +2,16 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import ConsumerRecord, RecordMetadata
+
+from engine.connection import Connection
+
+__all__ = ["BatchBuilder", "Connection", "Consumer", "Producer", "Records", "open_admin", "open_consumer"]
+__all__ += ["open_producer", "security"]
 
 _TRANSACTION_MS_MAX: Final = 10_000  # an open transaction holds up every partition that it has written into
 _BATCH_BYTES_MAX: Final = 512 * 1024  # half of what a broker takes by default in one batch
@@ -63,27 +69,45 @@ class Producer(Protocol):
     ) -> "asyncio.Future[RecordMetadata]": ...
 
 
-def open_consumer(bootstrap: str, client: str) -> Consumer:
+def security(connection: Connection) -> dict[str, Any]:  # Any: keyword arguments of aiokafka's clients
+    """The arguments that every client of aiokafka takes: brokers, TLS, SASL. Raises WrongUse for a file that is not
+    what it should be."""
+    return {
+        "bootstrap_servers": [address.strip() for address in connection.bootstrap.split(",")],
+        "security_protocol": connection.protocol,
+        "ssl_context": connection.tls_context(),
+        "sasl_mechanism": "PLAIN" if connection.sasl == "none" else connection.sasl.upper(),
+        "sasl_plain_username": connection.username,
+        "sasl_plain_password": connection.password,
+    }
+
+
+def open_admin(connection: Connection, client: str = "plimsoll") -> AIOKafkaAdminClient:
+    """An administration client, not started."""
+    return AIOKafkaAdminClient(client_id=client, **security(connection))
+
+
+def open_consumer(connection: Connection, client: str) -> Consumer:
     """A consumer outside of any group, at read_committed, not started."""
-    consumer: Consumer = AIOKafkaConsumer(  # type: ignore[no-untyped-call]  # it has no annotations
-        bootstrap_servers=bootstrap,
+    consumer: Consumer = AIOKafkaConsumer(
         client_id=client,
         group_id=None,
         enable_auto_commit=False,
         auto_offset_reset="none",  # a position that the log no longer has is a failure, never a jump
         isolation_level="read_committed",
+        **security(connection),
     )
     return consumer
 
 
-def open_producer(bootstrap: str, transactional_id: str) -> Producer:
+def open_producer(connection: Connection, transactional_id: str) -> Producer:
     """A producer under that transactional id, not started."""
-    producer: Producer = AIOKafkaProducer(  # type: ignore[no-untyped-call]  # it has no annotations
-        bootstrap_servers=bootstrap,
+    producer: Producer = AIOKafkaProducer(
         client_id=transactional_id,
         transactional_id=transactional_id,
         transaction_timeout_ms=_TRANSACTION_MS_MAX,
         max_batch_size=_BATCH_BYTES_MAX,
         compression_type="zstd",
+        **security(connection),
     )
     return producer

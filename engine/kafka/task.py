@@ -28,7 +28,7 @@ from engine.core.fold import Record
 from engine.core.outcome import Outcome
 from engine.core.state import DEDUPE_WINDOW
 from engine.failures import OperationalError
-from engine.kafka.clients import BatchBuilder, Consumer, Producer, open_consumer, open_producer
+from engine.kafka.clients import BatchBuilder, Connection, Consumer, Producer, open_consumer, open_producer
 from engine.kafka.folding import ENGINE_HEADER, fold_batch, read_record
 from engine.kafka.recording import Pair, RecordedBatch, chunks_before, write_pairs
 from engine.kafka.standing import Standing, distrusted, read_standing, write_standing
@@ -57,7 +57,7 @@ Sent = tuple[int, bytes | None, bytes | None, list[tuple[str, bytes]]]  # millis
 class TaskOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What the tasks of a worker share. ``app`` and partition name the transactional id."""
 
-    bootstrap: str
+    connection: Connection
     cluster: str
     app: str
     prefix: str
@@ -123,13 +123,13 @@ class PartitionTask:
 
     async def _own(self, stop: asyncio.Event) -> None:
         async with AsyncExitStack() as stack:
-            producer = open_producer(self._options.bootstrap, self._id)
+            producer = open_producer(self._options.connection, self._id)
             stack.push_async_callback(_stopped, producer.stop)
             await producer.start()
             store = await self._restored()
             stack.callback(store.close)
             work = _Work(self._options, self.number, store, producer, self._bounds, self._clock)
-            consumer = open_consumer(self._options.bootstrap, self._id)
+            consumer = open_consumer(self._options.connection, self._id)
             stack.push_async_callback(_stopped, consumer.stop)
             await consumer.start()
             consumer.assign([self._source])
@@ -151,7 +151,7 @@ class PartitionTask:
     async def _restored(self) -> RocksStore:
         """The local store, brought to the end of the changelog; wiped before where it cannot be trusted."""
         async with AsyncExitStack() as stack:
-            consumer = open_consumer(self._options.bootstrap, self._id)
+            consumer = open_consumer(self._options.connection, self._id)
             stack.push_async_callback(_stopped, consumer.stop)
             await consumer.start()
             changelog = self._changelog

@@ -60,9 +60,7 @@ async def create_topics(
     # -1 is the cluster's own; aiokafka wants to see an assignment with it, and takes an empty one for none.
     copies, assignment = (-1, dict[int, list[int]]()) if replication is None else (replication, None)
     wanted = [
-        NewTopic(  # type: ignore[no-untyped-call]  # it has no annotations
-            prefix + name, partitions, copies, assignment, dict(settings)
-        )
+        NewTopic(prefix + name, partitions, copies, assignment, dict(settings))
         for name, settings in POLICIES.items()
         if prefix + name not in counts
     ]
@@ -111,10 +109,7 @@ async def _partition_counts(admin: AIOKafkaAdminClient, topics: Sequence[str]) -
 async def _settings(admin: AIOKafkaAdminClient, topics: Sequence[str]) -> dict[str, dict[str, str]]:
     if not topics:
         return {}
-    asked = [
-        ConfigResource(ConfigResourceType.TOPIC, topic)  # type: ignore[no-untyped-call]  # it has no annotations
-        for topic in topics
-    ]
+    asked = [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in topics]
     answers: list[Any] = list(await admin.describe_configs(asked))
     found: dict[str, dict[str, str]] = {}
     for answer in answers:

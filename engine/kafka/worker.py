@@ -5,24 +5,23 @@ import signal
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from aiokafka.admin import AIOKafkaAdminClient
-
 from engine.failures import WrongUse
+from engine.kafka.clients import Connection, open_admin
 from engine.kafka.task import Fenced, PartitionTask, TaskOptions
 from engine.kafka.topics import CHANGELOG, POLICIES, TopicError
 
 _STOP_SECONDS_MAX: Final = 5.0  # a commit takes milliseconds; what is cut off is what a kill would cut off
 
 
-async def cluster_of(bootstrap: str, prefix: str) -> tuple[str, int]:
+async def cluster_of(connection: Connection, prefix: str) -> tuple[str, int]:
     """The cluster's id, and how many partitions every topic has. Raises TopicError where they differ or lack."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, client_id="plimsoll-worker")
+    admin = open_admin(connection, "plimsoll-worker")
     try:
-        await admin.start()  # type: ignore[no-untyped-call]  # it has no annotations
+        await admin.start()
         cluster = await admin.describe_cluster()
         described = await admin.describe_topics([prefix + name for name in POLICIES])
     finally:
-        await admin.close()  # type: ignore[no-untyped-call]  # nor has this
+        await admin.close()
     counts = {topic["topic"]: len(topic["partitions"]) for topic in described if topic["error_code"] == 0}
     missing = [prefix + name for name in POLICIES if prefix + name not in counts]
     if missing:

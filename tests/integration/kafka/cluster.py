@@ -7,12 +7,11 @@ from typing import Any, Final
 
 import msgspec
 from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 
 from engine.core.fold import fold, new_outcome
 from engine.core.outcome import Outcome
 from engine.core.state import State
-from engine.kafka.clients import Consumer, open_consumer
+from engine.kafka.clients import Connection, Consumer, open_admin, open_consumer, security
 from engine.kafka.folding import ENGINE_HEADER, read_record
 from engine.kafka.topics import CHANGELOG, create_topics
 from engine.partition import keys
@@ -32,17 +31,18 @@ class Cluster:
     def __init__(self, bootstrap: str, prefix: str, partitions: int) -> None:
         # Records are Any below: aiokafka's ConsumerRecord, whose fields the assertions name.
         self.bootstrap = bootstrap
+        self.connection = Connection(bootstrap=bootstrap)
         self.prefix = prefix
         self.partitions = partitions
         self._producer: Any = None  # Any: aiokafka's clients have no annotations
-        self._consumer: Consumer = open_consumer(bootstrap, "test")
+        self._consumer: Consumer = open_consumer(self.connection, "test")
 
     async def __aenter__(self) -> "Cluster":
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
-        await admin.start()  # type: ignore[no-untyped-call]  # it has no annotations
+        admin = open_admin(self.connection)
+        await admin.start()
         await create_topics(admin, self.prefix, self.partitions, None)
-        await admin.close()  # type: ignore[no-untyped-call]  # nor has this
-        self._producer = AIOKafkaProducer(bootstrap_servers=self.bootstrap)  # type: ignore[no-untyped-call]  # nor this
+        await admin.close()
+        self._producer = AIOKafkaProducer(**security(self.connection))
         await self._producer.start()
         await self._consumer.start()
         return self

@@ -26,9 +26,9 @@ pytestmark = pytest.mark.kafka
 
 
 async def options_of(cluster: Cluster, data: Path) -> TaskOptions:
-    found, count = await cluster_of(cluster.bootstrap, cluster.prefix)
+    found, count = await cluster_of(cluster.connection, cluster.prefix)
     return TaskOptions(
-        bootstrap=cluster.bootstrap,
+        connection=cluster.connection,
         cluster=found,
         app=cluster.prefix,
         prefix=cluster.prefix,
@@ -183,7 +183,7 @@ async def test_identities_that_are_out_of_the_window_leave_store_and_changelog(
 async def make_events_with_times_of_their_own(broker: str, prefix: str) -> None:
     """`events` with CreateTime, as for moving a history: a test can then be in other weeks."""
     admin = AIOKafkaAdminClient(bootstrap_servers=broker)
-    await admin.start()  # type: ignore[no-untyped-call]  # it has no annotations
-    events = NewTopic(prefix + Topic.EVENTS.value, 1, 1)  # type: ignore[no-untyped-call]  # nor has this
+    await admin.start()
+    events = NewTopic(prefix + Topic.EVENTS.value, 1, 1)
     await admin.create_topics([events])
-    await admin.close()  # type: ignore[no-untyped-call]  # nor has this
+    await admin.close()

@@ -1,0 +1,53 @@
+"""Why a cluster cannot be reached. aiokafka logs the reason of each broker and raises only that none was left."""
+
+import ssl
+from typing import Any, Final
+
+from aiokafka.conn import create_conn
+from aiokafka.errors import KafkaError, SaslAuthenticationFailed, UnsupportedSaslMechanismError
+
+from engine.connection import Connection, addresses
+from engine.kafka.clients import security
+
+_REQUEST_MS_MAX: Final = 10_000
+
+
+async def why_unreachable(connection: Connection) -> str | None:
+    """The reason, in words, why the first broker that has one does not let us in; None where all of them do now."""
+    arguments: dict[str, Any] = security(connection)  # Any: keyword arguments of aiokafka's
+    del arguments["bootstrap_servers"]
+    for host, port in addresses(connection.bootstrap):
+        try:
+            found = await create_conn(host, port, request_timeout_ms=_REQUEST_MS_MAX, **arguments)
+        except (KafkaError, OSError, TimeoutError) as error:
+            return _in_words(error, f"{host}:{port}", connection)
+        found.close()
+    return None
+
+
+def _in_words(error: Exception, broker: str, connection: Connection) -> str:
+    match error:
+        case ssl.SSLCertVerificationError():
+            authority = connection.ca_file or "the system's authorities"
+            return (
+                f"the certificate of {broker} is not one that kafka.ca_file ({authority}) vouches for:"
+                f" {error.verify_message or error.reason}"
+            )
+        case ssl.SSLError():
+            return f"{broker} does not speak TLS as asked ({error.reason}): see kafka.tls and kafka.certificate_file"
+        case SaslAuthenticationFailed():
+            return (
+                f"{broker} does not take kafka.username {connection.username!r} with this kafka.password by"
+                f" {connection.sasl}"
+            )
+        case UnsupportedSaslMechanismError():
+            return f"{broker} does not offer {connection.sasl}: set kafka.sasl to what it does"
+        case TimeoutError():
+            return f"{broker} does not answer within {_REQUEST_MS_MAX // 1000} s"
+        case KafkaError():
+            return (
+                f"{broker} ended the connection without a word, as one does that expects TLS, or SASL:"
+                f" see kafka.tls and kafka.sasl (now {connection.protocol})"
+            )
+        case _:
+            return f"{broker}: {getattr(error, 'strerror', None) or error}"
