@@ -8,13 +8,14 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Final
 
 import httpx
 import msgspec
 
-from engine.demo.traffic import Timed, Traffic, TrafficOptions
+from engine.demo.traffic import Traffic, TrafficOptions
 
 SENDERS: Final = 4
 _BATCH_MAX: Final = 30
@@ -55,16 +56,26 @@ class Batch:
         self.under_way = False
 
 
-class Load:
-    """Sends to ``url`` until ``stop`` is called; then what is unanswered is still sent until it is answered.
+def demo_load(url: str, seed: int, pause_seconds: float) -> "Load":
+    """A load of the demo's traffic, without an end."""
+    traffic = Traffic(msgspec.structs.replace(_OPTIONS, seed=seed), time.time_ns() // 1000)
+    return Load(url, seed, pause_seconds, traffic.setup(), (timed.raw for timed in traffic.events()))
 
-    ``acknowledged``: every identity by its answer. ``durable`` and ``absent`` count the events that kills found
-    under way, by what became of them; ``sent`` every identity ever sent, ``configuration`` those that name no client.
+
+class Load:
+    """Sends to ``url`` until ``stop`` is called or ``events`` end; what is unanswered is sent until it is answered.
+
+    ``acknowledged``: every identity by its last answer, and ``taken`` those answered with more than a refusal.
+    ``durable`` and ``absent`` count the events that kills found under way, by what became of them; ``sent`` every
+    identity ever sent, ``configuration`` those that name no client.
     """
 
-    def __init__(self, url: str, seed: int, pause_seconds: float) -> None:
+    def __init__(
+        self, url: str, seed: int, pause_seconds: float, setup: Iterable[bytes], events: Iterator[bytes]
+    ) -> None:
         self.url = url
         self.acknowledged: dict[Identity, str] = {}
+        self.taken: set[Identity] = set()
         self.sent: set[Identity] = set()
         self.configuration: set[Identity] = set()
         self.answers: Counter[str] = Counter()
@@ -74,8 +85,8 @@ class Load:
         self.kills_absent = 0
         self.latency_seconds = 0.01
         self.begun = asyncio.Event()
-        self._traffic = Traffic(msgspec.structs.replace(_OPTIONS, seed=seed), time.time_ns() // 1000)
-        self._events: Iterator[Timed] = self._traffic.events()
+        self._setup = setup
+        self._events = events
         self._chance = random.Random(seed)
         self._pause_seconds = pause_seconds
         self._stopping = False
@@ -83,14 +94,14 @@ class Load:
         self._kill_counted: Counter[str] = Counter()
 
     async def prepare(self) -> None:
-        """Sends the scenery, in order."""
-        events = list(self._traffic.setup())
+        """Sends what must be there first, in order."""
+        events = list(self._setup)
         async with self._client() as client:
             for start in range(0, len(events), 100):
                 await self._send(client, Batch(events[start : start + 100]))
 
     async def run(self) -> None:
-        """Sends, several requests at a time, until ``stop``."""
+        """Sends, several requests at a time, until ``stop`` or the end of the events."""
         async with self._client() as client, asyncio.TaskGroup() as senders:
             for _ in range(SENDERS):
                 senders.create_task(self._sender(client))
@@ -122,8 +133,9 @@ class Load:
 
     async def _sender(self, client: httpx.AsyncClient) -> None:
         while not self._stopping:
-            count = self._chance.randint(1, _BATCH_MAX)
-            batch = Batch([next(self._events).raw for _ in range(count)])
+            batch = Batch(list(islice(self._events, self._chance.randint(1, _BATCH_MAX))))
+            if not batch.events:
+                return
             self._batches.append(batch)
             await self._send(client, batch)
             self._batches.remove(batch)
@@ -157,7 +169,9 @@ class Load:
     def _count(self, batch: Batch, identities: list[Identity], statuses: list[str]) -> None:
         assert len(identities) == len(statuses)
         self.answers.update(statuses)
-        self.acknowledged.update(zip(identities, statuses, strict=True))
+        answered = list(zip(identities, statuses, strict=True))
+        self.acknowledged.update(answered)
+        self.taken.update(identity for identity, status in answered if status != "refused")
         if batch.hit:  # not where the answer was on its way already
             counts = Counter(statuses)
             self.durable += counts["duplicate"]

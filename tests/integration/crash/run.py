@@ -21,7 +21,7 @@ import msgspec
 from engine.log.http import HttpNotificationLog
 from schemas.outputs import Delivery, Notification
 from tests.integration.crash.audit import Audit, audit_folder
-from tests.integration.crash.load import Load
+from tests.integration.crash.load import demo_load
 from tests.integration.crash.peers import Peers, listening, name_of
 from tests.integration.processes import Process, Product
 
@@ -79,8 +79,8 @@ class CrashRun:
         self._folder = folder
         self._audit_every = audit_every
         self._chance = random.Random(seed)
-        self._port = _free_port()
-        self._load = Load(f"http://127.0.0.1:{self._port}", seed, pause_seconds=_PAUSE_SECONDS[layout])
+        self._port = free_port()
+        self._load = demo_load(f"http://127.0.0.1:{self._port}", seed, pause_seconds=_PAUSE_SECONDS[layout])
         self._kills: Counter[str] = Counter()
         self._processes: dict[str, Process] = {}
         self._caught = 0
@@ -279,7 +279,8 @@ class CrashRun:
         )
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """One that nobody listens on: a product that is started again keeps it."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
