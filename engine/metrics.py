@@ -2,14 +2,14 @@
 
 import platform
 from collections import Counter as Counts
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from importlib import metadata
 from operator import attrgetter
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
-from engine.core.outcome import Outcome
+from engine.core.outcome import ACCEPTED, CLOCK, DUPLICATE, Outcome
 from engine.log.ports import Answer
 from engine.partition.partition import Partition
 from engine.store.ports import Store
@@ -18,10 +18,11 @@ from schemas.outputs import Notification
 from schemas.readers import tag_of
 from schemas.reasons import Refusal
 
-_LATENCY_BUCKETS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+LATENCY_BUCKETS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _STATUS = attrgetter("status")
 _REASON = attrgetter("reason")
-_SIZE_BUCKETS: Final = (1, 5, 10, 50, 100, 500, 1_000, 2_000, 4_000, 10_000)
+_STATUSES: Final = {id(verdict): verdict.name for verdict in (ACCEPTED, DUPLICATE, CLOCK)}  # there are no others
+SIZE_BUCKETS: Final = (1, 5, 10, 50, 100, 500, 1_000, 2_000, 4_000, 10_000)
 
 
 class EngineMetrics:
@@ -36,16 +37,16 @@ class EngineMetrics:
             "plimsoll_notifications", "Notifications decided", ["kind", "channel"], registry=registry
         )
         self.apply_seconds = Histogram(
-            "plimsoll_apply_seconds", "Folding one batch", buckets=_LATENCY_BUCKETS, registry=registry
+            "plimsoll_apply_seconds", "Folding one batch", buckets=LATENCY_BUCKETS, registry=registry
         )
         self.write_seconds = Histogram(
-            "plimsoll_write_seconds", "Writing one batch to the store", buckets=_LATENCY_BUCKETS, registry=registry
+            "plimsoll_write_seconds", "Writing one batch to the store", buckets=LATENCY_BUCKETS, registry=registry
         )
         self.sync_seconds = Histogram(
-            "plimsoll_sync_seconds", "One fsync of the write-ahead log", buckets=_LATENCY_BUCKETS, registry=registry
+            "plimsoll_sync_seconds", "One fsync of the write-ahead log", buckets=LATENCY_BUCKETS, registry=registry
         )
         self.batch_records = Histogram(
-            "plimsoll_batch_records", "Events in one batch", buckets=_SIZE_BUCKETS, registry=registry
+            "plimsoll_batch_records", "Events in one batch", buckets=SIZE_BUCKETS, registry=registry
         )
         self.queued = Gauge("plimsoll_queued_events", "Events taken and not yet folded", registry=registry)
         self.timers = Counter("plimsoll_timers_fired", "Clients whose due instant came", registry=registry)
@@ -89,13 +90,46 @@ class EngineMetrics:
             if reason is not None:
                 self.rejections.labels(reason).inc(count)
         for folded in outcomes:
-            if folded.timers:
-                self.timers.inc(folded.timers)
-            if folded.no_rate:
-                self.no_rate.inc(folded.no_rate)
-            for output in folded.outputs:
-                if isinstance(output, Notification):
-                    self.notifications.labels(output.kind, output.channel).inc()
+            self._observe_outcome(folded)
+        self._observe_work(records, apply_seconds, write_seconds)
+
+    def observe_fold(
+        self,
+        events: Sequence[AnyEvent | Refusal],
+        outcome: Outcome,
+        uncounted: Collection[type],
+        *,
+        apply_seconds: float,
+        write_seconds: float,
+    ) -> None:
+        """Counts a committed fold by the core's own answers. ``uncounted``: types of events that count elsewhere."""
+        refused = 0
+        counts = Counts(zip(map(type, events), map(id, outcome.answers), strict=True))
+        for (cls, answer_id), count in counts.items():
+            status = _STATUSES.get(answer_id)
+            if status is None:
+                refused += count
+            elif cls not in uncounted:
+                self.events.labels(tag_of(cls), status).inc(count)
+        if refused:
+            for event, answer in zip(events, outcome.answers, strict=True):
+                if isinstance(answer, Refusal) and type(event) not in uncounted:
+                    name = "unreadable" if isinstance(event, Refusal) else tag_of(type(event))
+                    self.events.labels(name, "refused").inc()
+                    self.rejections.labels(answer.reason.value).inc()
+        self._observe_outcome(outcome)
+        self._observe_work(len(events), apply_seconds, write_seconds)
+
+    def _observe_outcome(self, outcome: Outcome) -> None:
+        if outcome.timers:
+            self.timers.inc(outcome.timers)
+        if outcome.no_rate:
+            self.no_rate.inc(outcome.no_rate)
+        for output in outcome.outputs:
+            if isinstance(output, Notification):
+                self.notifications.labels(output.kind, output.channel).inc()
+
+    def _observe_work(self, records: int, apply_seconds: float, write_seconds: float) -> None:
         self.apply_seconds.observe(apply_seconds)
         self.write_seconds.observe(write_seconds)
         if records:

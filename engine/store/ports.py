@@ -17,6 +17,10 @@ class StoreError(OperationalError):
     """The store cannot be opened or written. Nothing of the failed batch is in it; the process must end."""
 
 
+class StoreDamaged(StoreError):  # noqa: N818  # it names a state
+    """What is on disk is not what was written: no retry mends it, another copy does."""
+
+
 class Batch(Protocol):
     """Writes that become visible together, in the order given."""
 

@@ -19,7 +19,7 @@ from rocksdict import (
     WriteBatch,
 )
 
-from engine.store.ports import LOG, STATE, Batch, StoreError
+from engine.store.ports import LOG, STATE, Batch, StoreDamaged, StoreError
 
 _MEMTABLE_BYTES: Final = 4 * 1024 * 1024  # a larger skip list misses the processor's cache at every key
 _MEMTABLES_MAX: Final = 4
@@ -28,6 +28,7 @@ _LOG_MEMTABLE_BYTES: Final = 16 * 1024 * 1024  # its values are whole record bat
 _WAL_BYTES_MAX: Final = 256 * 1024 * 1024
 _OPEN_FILES_MAX: Final = 512
 _INFO_LOGS_MAX: Final = 3
+_DAMAGED: Final = "is damaged"
 
 
 class RocksBatch:
@@ -63,9 +64,9 @@ class RocksStore:
             names = sorted({*existing, STATE, LOG})
             self._db = Rdict(str(path), self._database_options(), {name: self._family_options(name) for name in names})
         except OSError as error:
-            raise StoreError(_sentence(path, f"{error.strerror or error}")) from error
+            raise _error(path, f"{error.strerror or error}") from error
         except Exception as error:  # rocksdict raises bare Exception with RocksDB's own status text
-            raise StoreError(_sentence(path, str(error))) from error
+            raise _error(path, str(error)) from error
         self._families: dict[str, Rdict] = {}
         self._handles: dict[str, ColumnFamily] = {}
         for name in names:
@@ -147,7 +148,7 @@ class RocksStore:
             raise self._failed(error) from error
 
     def _failed(self, error: Exception) -> StoreError:
-        return StoreError(_sentence(self._path, str(error)))
+        return _error(self._path, str(error))
 
     def families(self) -> list[str]:
         return sorted(self._families)
@@ -200,8 +201,14 @@ def _exists(path: Path) -> bool:
     return (path / "CURRENT").exists()
 
 
-def _sentence(path: Path, found: str) -> str:
+def _error(path: Path, found: str) -> StoreError:
     found = " ".join(found.split())
+    sentence = _sentence(path, found)
+    damaged = sentence.startswith(f"the data folder {path} {_DAMAGED}")
+    return StoreDamaged(sentence) if damaged else StoreError(sentence)
+
+
+def _sentence(path: Path, found: str) -> str:
     text = found.lower()
     if "lock" in text and ("hold" in text or "unavailable" in text or "while lock" in text):
         return f"the data folder {path} is in use by another process: stop it, or choose another folder with --data"
@@ -213,7 +220,7 @@ def _sentence(path: Path, found: str) -> str:
         return f"{path} is a file: a data folder was expected there; choose another with --data"
     if "corruption" in text or "no such file" in text:  # a file that another one names
         return (
-            f"the data folder {path} is damaged ({found[:160]}): restore it from a backup, or move it away and start "
+            f"the data folder {path} {_DAMAGED} ({found[:160]}): restore it from a backup, or move it away and start "
             "with an empty one"
         )
     return f"the data folder {path} cannot be used: {found[:200]}"
