@@ -20,6 +20,7 @@ from engine.log.chunks import TOPIC_NUMBERS, Entry, chunk_key, encode_chunk
 from engine.partition import keys
 from engine.partition.dues import StoredDueIndex
 from engine.partition.references import StoredReferences
+from engine.partition.revisions import StoredRevisions
 from engine.partition.seen import SeenFamilies, StoredSeen
 from engine.store.ports import LOG, STATE, Batch, Store
 from schemas.events import Configuration
@@ -62,6 +63,7 @@ class Partition:
         self._bounds = bounds
         self._dues = StoredDueIndex(store, number)
         self._references = StoredReferences(store, number)
+        self.revisions = StoredRevisions(store, number)
         self._seen = StoredSeen(store, families)
         self._prefixes = [
             keys.prefix(number, letter) for letter in (keys.BALANCE, keys.ACCOUNT, keys.LEDGER, keys.GRANTS)
@@ -147,6 +149,7 @@ class Partition:
                 batch.delete(name)
             else:
                 batch.put(name, _encode(definition))
+        self.revisions.write(batch)
         self._seen.write(batch)
         clock = max(self._now, state.clock)  # a rejection at the door is no event: it may be before the first one
         for topic, outputs in _by_topic(changes, outcome.outputs).items():
@@ -175,6 +178,7 @@ class Partition:
         state.config.dirty.clear()
         self._dues.written()
         self._references.written()
+        self.revisions.written()
         self._seen.written()
         _evict(state.balances, self._bounds.balances_max)
         for table in state.tables[1:]:
