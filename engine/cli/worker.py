@@ -12,27 +12,57 @@ from engine.config import Config
 from engine.failures import WrongUse
 
 _PARTITIONS_MAX: Final = 1024
+_STANDBYS_MAX: Final = 3
+_SESSION_SECONDS_MIN: Final = 6.0  # what brokers allow by default
+_SESSION_SECONDS_MAX: Final = 60.0
 
 
 @click.command(short_help="The engine over partitions of a Kafka cluster.")
 @cluster_options
-@click.option("--partitions", required=True, metavar="LIST", help="Which, as in 0-11 or 0,3,5-7.")
 @click.option("--data", default="./plimsoll-worker", show_default=True, metavar="DIR", help="Folder of local state.")
-@click.option("--app", default="plimsoll", show_default=True, help="Name of this engine: the start of its fencing ids.")
+@click.option("--app", default="plimsoll", show_default=True, help="Name of the group, and the start of fencing ids.")
+@click.option("--instance", metavar="NAME", help="Keep this worker's place in the group while it restarts.")
+@click.option("--standbys", default=1, show_default=True, help="Copies of each partition's state on other workers.")
+@click.option(
+    "--session-seconds", default=10.0, show_default=True, help="A worker silent for so long is taken for dead."
+)
+@click.option("--host", help="Address to answer readers on. Default: api.host.")
+@click.option("--port", type=int, help="Port of it; 0 takes a free one. Default: api.port.")
+@click.option("--advertise", metavar="URL", help="Where other workers reach this one. Default: host and port.")
+@click.option("--partitions", metavar="LIST", help="Work on these and join no group, as in 0-11 or 0,3,5-7.")
 @json_option
-def worker(config: Config, partitions: str, data: str, app: str, as_json: bool) -> None:
-    """Works on the given partitions of `events`, exactly once, until SIGTERM.
+def worker(
+    config: Config,
+    data: str,
+    app: str,
+    instance: str | None,
+    standbys: int,
+    session_seconds: float,
+    host: str | None,
+    port: int | None,
+    advertise: str | None,
+    partitions: str | None,
+    as_json: bool,
+) -> None:
+    """Works on partitions of `events`, exactly once, until SIGTERM; then hands them over.
 
-    Partitions are given by hand: the Faust shell with membership comes in a later change. A partition that is given
-    to two workers is worked on by the one that started last; the other lets go of it. The local state can be deleted
-    at any time while the worker is down: it is restored from the cluster.
+    Workers of one --app share the partitions: start as many as you like, on as many machines. Each answers readers for
+    all clients, and asks the worker that has the client. A worker that is started twice under one --instance, and a
+    partition that is given to two workers by --partitions, is worked on by the one that started last. The local state
+    can be deleted at any time while the worker is down: it is restored from the cluster.
 
     \b
+    plimsoll worker --bootstrap 127.0.0.1:9092
+    plimsoll worker --bootstrap kafka-1:9092,kafka-2:9092 --data /var/lib/plimsoll --instance worker-1 --port 8080
     plimsoll worker --bootstrap 127.0.0.1:9092 --partitions 0-11
-    plimsoll worker --bootstrap kafka-1:9092,kafka-2:9092 --partitions 0-5 --data /var/lib/plimsoll
     """
-    numbers = parse_partitions(partitions)
+    numbers = None if partitions is None else parse_partitions(partitions)
     kafka = kafka_of(config)
+    if not _SESSION_SECONDS_MIN <= session_seconds <= _SESSION_SECONDS_MAX:
+        expected = f"{_SESSION_SECONDS_MIN:g} to {_SESSION_SECONDS_MAX:g}"
+        raise WrongUse(f"--session-seconds: expected {expected}, found {session_seconds:g}")
+    if not 0 <= standbys <= _STANDBYS_MAX:
+        raise WrongUse(f"--standbys: expected 0 to {_STANDBYS_MAX}, found {standbys}")
     with connecting(kafka):
         from engine.kafka.task import TaskOptions
         from engine.kafka.worker import cluster_of, run_worker
@@ -47,7 +77,23 @@ def worker(config: Config, partitions: str, data: str, app: str, as_json: bool) 
                 partitions=count,
                 data=Path(data),
             )
-            await run_worker(options, numbers, speaker(as_json))
+            if numbers is not None:
+                await run_worker(options, numbers, speaker(as_json))
+                return
+            from engine.kafka.shell.membership import MemberOptions
+            from engine.kafka.shell.worker import run_member
+
+            member = MemberOptions(
+                connection=kafka,
+                app=options.app,
+                prefix=kafka.prefix,
+                url=advertise or "http://127.0.0.1:8080",
+                data=Path(data),
+                instance=instance,
+                standbys=standbys,
+                session_seconds=session_seconds,
+            )
+            await run_member(options, member, speaker(as_json))
 
         asyncio.run(work())
 

@@ -1,0 +1,205 @@
+"""A worker's membership of the group: a Faust app that is assigned partitions of the control topic (ADR 17).
+
+Faust joins, keeps the session, elects a leader, shares out active and standby partitions and hands over what is sent to
+the control topic. It reads nothing else, and commits offsets of the control topic only.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+import faust
+import msgspec
+from aiokafka.errors import KafkaError
+from faust.assignor.client_assignment import ClientMetadata
+from faust.assignor.partition_assignor import PartitionAssignor
+
+from engine.connection import addresses
+from engine.failures import OperationalError
+from engine.kafka.clients import Connection
+from engine.kafka.shell.topics import CONTROL
+
+HEARTBEATS: Final = 10  # in a session: each also tells a member, soon, that the group is being shared out anew
+_REBALANCE_SECONDS: Final = 20  # how long the group waits for a member that is stopping its tasks
+_NEVER_SECONDS: Final = 10 * 365 * 86_400
+_WATCH_SECONDS: Final = 1.0
+_ANSWER_SECONDS_MAX: Final = 30.0
+_REFUSALS_MAX: Final = 30  # in a row: half a minute of a group that does not let this worker in
+_STOP_SECONDS_MAX: Final = 1.5
+
+
+class MembershipError(OperationalError):
+    """This process is no member any more and cannot become one again; started anew, it can."""
+
+
+class MemberOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How a worker is known to the group. ``url``: where other workers send a reader of this one's clients;
+    ``instance``: a name that makes the group keep its place while it restarts; ``standbys``: of each partition."""
+
+    connection: Connection
+    app: str
+    prefix: str
+    url: str
+    data: Path
+    instance: str | None = None
+    standbys: int = 1
+    session_seconds: float = 10.0
+
+
+class Assignment(msgspec.Struct, frozen=True):
+    """What the group gives to this worker."""
+
+    actives: frozenset[int]
+    standbys: frozenset[int]
+
+
+class Hooks(msgspec.Struct, frozen=True):
+    """What happens to a member. ``revoked`` is waited for before the group goes on; ``assigned`` must not wait."""
+
+    revoked: Callable[[], Awaitable[None]]
+    assigned: Callable[[Assignment], None]
+    commanded: Callable[[int, bytes, int], None]
+    """A record of the control topic: partition, value, milliseconds."""
+
+
+class _Assignor(PartitionAssignor):
+    """Faust's own, which takes from the app how many standbys there are; Faust uses it only where there is one."""
+
+    def __init__(self, app: Any, replicas: int = 0) -> None:  # Any: Faust's app, which is not typed
+        super().__init__(app, replicas=app.plimsoll_standbys)
+
+    def on_assignment(self, assignment: Any) -> None:  # type: ignore[override]  # as Faust does; Any: not typed
+        """Raises MembershipError where the group remembers a static member at another address than it has now."""
+        remembered: Any = ClientMetadata.loads(self._decompress(assignment.user_data))  # Any: a Faust record
+        if remembered.url != str(self._url):
+            raise MembershipError(
+                f"the group knows this instance at {remembered.url}, and it is at {self._url}: start it at the same "
+                "address, or after its session has ended"
+            )
+        super().on_assignment(assignment)
+
+
+class Membership:
+    """The member; started, watched and stopped by who runs the process."""
+
+    def __init__(self, options: MemberOptions, hooks: Hooks) -> None:
+        self._options = options
+        self._hooks = hooks
+        self._control = options.prefix + CONTROL
+        self.is_settled = False
+        """Whether the group has given this worker its share and is not being shared out anew."""
+        self.app = self._made()
+
+    def _made(self) -> Any:  # Any: Faust's app, whose attributes are made at run time
+        options = self._options
+        app: Any = faust.App(
+            options.app,
+            broker=[f"kafka://{_bracketed(host)}:{port}" for host, port in addresses(options.connection.bootstrap)],
+            broker_credentials=_credentials(options.connection),
+            broker_session_timeout=options.session_seconds,
+            broker_heartbeat_interval=options.session_seconds / HEARTBEATS,
+            broker_rebalance_timeout=_REBALANCE_SECONDS,
+            consumer_group_instance_id=options.instance,
+            consumer_auto_offset_reset="earliest",  # a command sent before the first commit counts too
+            table_standby_replicas=max(1, options.standbys),
+            PartitionAssignor=_Assignor,
+            canonical_url=options.url,
+            web_enabled=False,
+            datadir=options.data / "faust",
+            topic_allow_declare=False,
+            autodiscover=False,
+            # These watch streams that carry data; an idle control topic is not one that hangs.
+            stream_processing_timeout=_NEVER_SECONDS,
+            broker_commit_livelock_soft_timeout=_NEVER_SECONDS,
+        )
+        app.plimsoll_standbys = options.standbys
+        control = app.topic(self._control, key_serializer="raw", value_serializer="raw", value_type=bytes)
+        app.on_partitions_revoked.connect(self._revoked)
+        app.on_partitions_assigned.connect(self._assigned)
+        app.agent(control, name="control")(self._commanded)
+        return app
+
+    async def start(self) -> None:
+        """Returns when the group has given this worker its first share. Raises KafkaError."""
+        self._options.data.mkdir(parents=True, exist_ok=True)
+        self.app.loop = asyncio.get_running_loop()
+        self.app.finalize()
+        await self.app.start()
+
+    async def watch(self) -> None:
+        """Runs as long as the membership works. Raises MembershipError, or what broke the app."""
+        refusals = 0
+        while True:
+            stopped = await self.app.wait_for_stopped(asyncio.sleep(_WATCH_SECONDS))
+            if self.app.crashed:
+                reason = self.app.crash_reason
+                raise MembershipError(f"the membership of the group broke: {type(reason).__name__}: {reason}")
+            if stopped:
+                return
+            try:
+                await asyncio.wait_for(self._check(), _ANSWER_SECONDS_MAX)
+            except TimeoutError:
+                raise MembershipError(f"the group's client gave no answer in {_ANSWER_SECONDS_MAX:g} s") from None
+            except KafkaError as error:
+                refusals += 1
+                if refusals > _REFUSALS_MAX or self._coordinator()._coordination_task.done():
+                    raise MembershipError(f"the group {self._options.app} lets this worker not in: {error}") from error
+            else:
+                refusals = 0
+
+    async def stop(self) -> None:
+        """Leaves the group; a static member keeps its place until its session ends."""
+        self.is_settled = False
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.app.stop(), _STOP_SECONDS_MAX)
+
+    def is_leader(self) -> bool:
+        """Whether this is the one worker of the group that does what is done once."""
+        return self.is_settled and bool(self.app.is_leader())
+
+    def owners(self) -> Mapping[int, str]:
+        """By partition the URL of the worker that the group gave it to, as far as known."""
+        shared = self.app.router.external_topics_metadata()
+        return {number: url for url, topics in shared.items() for number in topics.get(self._control, ())}
+
+    async def _check(self) -> None:
+        """What the coordinator's task ran into. It waits until somebody looks, and Faust never does."""
+        await self.app.consumer._thread.call_thread(self._coordinator().check_errors)
+
+    def _coordinator(self) -> Any:  # Any: of aiokafka, not typed
+        return self.app.consumer._thread._consumer._coordinator
+
+    async def _revoked(self, sender: Any, revoked: Any, **_: Any) -> None:  # Any: as Faust sends its signals
+        self.is_settled = False
+        await self._hooks.revoked()
+
+    async def _assigned(self, sender: Any, assigned: Any, **_: Any) -> None:  # Any: as above
+        standbys = self._numbers(self.app.assignor.assigned_standbys())
+        self._hooks.assigned(Assignment(self._numbers(assigned), standbys))
+        self.is_settled = True
+
+    def _numbers(self, places: Any) -> frozenset[int]:  # Any: Faust's topic partitions
+        return frozenset(place.partition for place in places if place.topic == self._control)
+
+    async def _commanded(self, stream: Any) -> None:  # Any: Faust's stream
+        async for event in stream.events():
+            message = event.message
+            self._hooks.commanded(message.partition, message.value or b"", int(message.timestamp * 1000))
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _credentials(connection: Connection) -> Any:  # Any: one of Faust's classes, or None
+    context = connection.tls_context()
+    if connection.sasl != "none":
+        return faust.SASLCredentials(
+            mechanism=connection.sasl.upper(),
+            username=connection.username,
+            password=connection.password,
+            ssl_context=context,
+        )
+    return None if context is None else faust.SSLCredentials(context)
