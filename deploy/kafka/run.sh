@@ -4,6 +4,10 @@
 #   NODES=1       how many nodes: 1, or 3 with every internal topic on three of them
 #   KAFKA_DATA=   where the nodes keep their logs; a new temporary folder, removed at the end, if it is not set
 #   KAFKA_LIBS=   where the jars are kept between runs; the user's cache folder if it is not set
+#   KAFKA_PROPERTIES=  a file of broker settings that go over those here
+#   KAFKA_LISTENER=    name of one more listener, such as SASL_SSL, which clients are then sent to; KAFKA_PROPERTIES
+#                      says what it is
+#   KAFKA_SCRAM=       a user to begin with, as StorageTool's --add-scram takes it
 #
 # Prints one line `bootstrap HOST:PORT[,HOST:PORT...]` once every node takes requests.
 set -euo pipefail
@@ -42,8 +46,8 @@ stop() {
 }
 trap stop EXIT INT TERM
 
-# Free ports: two a node, asked of the kernel together so that they differ.
-mapfile -t ports < <(python3 - "$((nodes * 2))" <<'PY'
+# Free ports: three a node, asked of the kernel together so that they differ.
+mapfile -t ports < <(python3 - "$((nodes * 3))" <<'PY'
 import socket, sys
 held = [socket.create_server(("127.0.0.1", 0)) for _ in range(int(sys.argv[1]))]
 for each in held:
@@ -51,10 +55,12 @@ for each in held:
 PY
 )
 
+listener=${KAFKA_LISTENER:-}
+clients=$([[ -n $listener ]] && echo 1 || echo 3) # of a node's ports, from the end: the further listener's, or PLAINTEXT's
 voters="" bootstrap=""
 for ((node = 1; node <= nodes; node++)); do
-  voters+="${voters:+,}$node@127.0.0.1:${ports[node * 2 - 1]}"
-  bootstrap+="${bootstrap:+,}127.0.0.1:${ports[node * 2 - 2]}"
+  voters+="${voters:+,}$node@127.0.0.1:${ports[node * 3 - 2]}"
+  bootstrap+="${bootstrap:+,}127.0.0.1:${ports[node * 3 - clients]}"
 done
 
 mkdir -p "$data"
@@ -67,7 +73,7 @@ for ((node = 1; node <= nodes; node++)); do
     cat "$here/server.properties"
     echo "node.id=$node"
     echo "controller.quorum.voters=$voters"
-    echo "listeners=PLAINTEXT://127.0.0.1:${ports[node * 2 - 2]},CONTROLLER://127.0.0.1:${ports[node * 2 - 1]}"
+    echo "listeners=PLAINTEXT://127.0.0.1:${ports[node * 3 - 3]},CONTROLLER://127.0.0.1:${ports[node * 3 - 2]}${listener:+,$listener://127.0.0.1:${ports[node * 3 - 1]}}"
     echo "log.dirs=$folder/log"
     echo "default.replication.factor=$replicas"
     echo "offsets.topic.replication.factor=$replicas"
@@ -75,9 +81,11 @@ for ((node = 1; node <= nodes; node++)); do
     echo "transaction.state.log.min.isr=$((replicas > 1 ? 2 : 1))"
     echo "share.coordinator.state.topic.replication.factor=$replicas"
     echo "min.insync.replicas=$((replicas > 1 ? 2 : 1))"
+    [[ -z ${KAFKA_PROPERTIES:-} ]] || cat "$KAFKA_PROPERTIES"
   } >"$folder/server.properties"
   java -cp "$libs/*" -Dorg.slf4j.simpleLogger.defaultLogLevel=warn kafka.tools.StorageTool \
-    format --ignore-formatted -t "$(cat "$data/cluster-id")" -c "$folder/server.properties" >"$folder/format.log" 2>&1 ||
+    format --ignore-formatted -t "$(cat "$data/cluster-id")" -c "$folder/server.properties" \
+    ${KAFKA_SCRAM:+--add-scram "$KAFKA_SCRAM"} >"$folder/format.log" 2>&1 ||
     fail "node $node could not be formatted: $(tail -n 1 "$folder/format.log")"
   java -Xmx512m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -cp "$libs/*" -Dorg.slf4j.simpleLogger.defaultLogLevel=warn \
     kafka.Kafka "$folder/server.properties" >"$folder/broker.log" 2>&1 &
@@ -86,7 +94,7 @@ for ((node = 1; node <= nodes; node++)); do
 done
 
 for ((node = 1; node <= nodes; node++)); do
-  port=${ports[node * 2 - 2]}
+  port=${ports[node * 3 - clients]}
   for ((waited = 0; ; waited++)); do
     (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null && break
     kill -0 "${pids[node - 1]}" 2>/dev/null || fail "node $node ended: $(tail -n 3 "$data/node-$node/broker.log")"

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from aiokafka.conn import create_conn
 from aiokafka.errors import KafkaError, SaslAuthenticationFailed, UnsupportedSaslMechanismError
+from aiokafka.protocol.metadata import MetadataRequest
 
 from engine.connection import Connection, addresses
 from engine.kafka.clients import security
@@ -19,9 +20,15 @@ async def why_unreachable(connection: Connection) -> str | None:
     for host, port in addresses(connection.bootstrap):
         try:
             found = await create_conn(host, port, request_timeout_ms=_REQUEST_MS_MAX, **arguments)
+            try:
+                # A broker that wants SASL answers nothing but which versions it speaks before it.
+                await found.send(MetadataRequest([]))
+            finally:
+                found.close()
         except (KafkaError, OSError, TimeoutError) as error:
-            return _in_words(error, f"{host}:{port}", connection)
-        found.close()
+            # What a broker has against our certificate comes with the end of the connection, as its cause.
+            told = error.__cause__ if isinstance(error.__cause__, ssl.SSLError) else error
+            return _in_words(told, f"{host}:{port}", connection)
     return None
 
 

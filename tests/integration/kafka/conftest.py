@@ -3,7 +3,8 @@
 import os
 import secrets
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -21,8 +22,17 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if named:
         yield named
         return
-    errors = tmp_path_factory.mktemp("kafka") / "errors"
-    with errors.open("wb") as told, subprocess.Popen([_RUN], stdout=subprocess.PIPE, stderr=told, text=True) as run:
+    with broker_of(tmp_path_factory.mktemp("kafka") / "errors", os.environ) as started:
+        yield started
+
+
+@contextmanager
+def broker_of(errors: Path, environment: Mapping[str, str]) -> Iterator[str]:
+    """``HOST:PORT`` of a broker that ``run.sh`` starts with that environment; what it tells goes to ``errors``."""
+    with (
+        errors.open("wb") as told,
+        subprocess.Popen([_RUN], stdout=subprocess.PIPE, stderr=told, text=True, env=environment) as run,
+    ):
         assert run.stdout is not None
         found = run.stdout.readline().split()
         if len(found) != 2 or found[0] != "bootstrap":
