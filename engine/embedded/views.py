@@ -9,23 +9,21 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Iterator
-from typing import Final, TypeVar
+from typing import Final
 
 import msgspec
 
 from engine.core.authorization import authorize
-from engine.core.outcome import ChangeNote
-from engine.core.state import State, Table
-from engine.core.view import view, with_thresholds
+from engine.core.state import State
 from engine.core.why import why
 from engine.embedded.engine import EmbeddedEngine
 from engine.history import EventPlace, HistoryFold
 from engine.log.chunks import Entry, chunk_key, decode_chunk, may_hold
 from engine.log.ports import Unavailable
 from engine.store.ports import LOG, Store
+from engine.views import client_view, read_through
 from schemas.answers import History, Why
 from schemas.authorization import Authorization, AuthorizationRequest
-from schemas.outputs import encode_output
 from schemas.reasons import Reason
 from schemas.topics import Topic
 
@@ -33,8 +31,6 @@ HISTORY_RECORDS_MAX: Final = 20_000_000  # of one partition, read for one answer
 _HISTORIES_WAITING_MAX: Final = 8
 _OTHERS_SENTENCE: Final = "other histories are being read; ask again in a moment"
 _FOR_OTHERS: Final = (Reason.IN_USE.value, Reason.FIXED.value)
-
-T = TypeVar("T")
 
 
 class _RejectedEvent(msgspec.Struct):
@@ -63,13 +59,7 @@ class EmbeddedViews:
 
     async def client(self, client: str) -> bytes | None:
         """The client's view; ``at`` is the log time of its partition now, ``cause`` is null: nothing caused a look."""
-        state = self._state(client)
-        balance = state.balances.find(client)
-        account = state.accounts.find(client)
-        if balance is None or account is None:
-            return None
-        change = view(state, balance, ChangeNote(state.clock, None))
-        return encode_output(with_thresholds(state, balance, account, change))
+        return client_view(self._state(client), client)
 
     async def why(self, client: str, rule: str | None) -> Why | None:
         """Why the client was or was not notified."""
@@ -110,20 +100,7 @@ class EmbeddedViews:
         return self._engine.ready()
 
     def _state(self, client: str) -> State:
-        """The state of the client's partition, read through: what a reader loads is not kept, or readers of many
-        clients would fill the memory and push out the ones that charges need."""
-        state = self._engine.partitions[self._engine.route(client)].state
-        return State(
-            balances=_through(state.balances),
-            accounts=_through(state.accounts),
-            ledgers=_through(state.ledgers),
-            grants=_through(state.grants),
-            config=state.config,
-            dues=state.dues,
-            references=state.references,
-            seen=state.seen,
-            clock=state.clock,
-        )
+        return read_through(self._engine.partitions[self._engine.route(client)].state)
 
     def _read_history(
         self, client: str, number: int, limit: int, before: int | None, end: int, rejections_end: int, clock: int
@@ -154,17 +131,6 @@ class EmbeddedViews:
         for _, value in self._store.scan(LOG, chunk_key(number, topic, 0), chunk_key(number, topic, end)):
             yield value
             time.sleep(0)  # lets go of the interpreter: the event loop must not wait for a reader
-
-
-def _through(table: Table[T]) -> Table[T]:
-    """A table that finds what the other has in memory or in the store, and adds nothing to it."""
-    load = table.load
-
-    def find(client: str) -> T | None:
-        found = table.get(client)
-        return load(client) if found is None and load is not None else found
-
-    return Table(find)
 
 
 def _refused_place(record: Entry) -> EventPlace | None:

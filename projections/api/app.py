@@ -3,7 +3,7 @@
 import logging
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from prometheus_client import CollectorRegistry
@@ -44,8 +44,11 @@ def create_app(
     notification_log: NotificationLog,
     options: ApiOptions,
     registry: CollectorRegistry,
+    operations: Sequence[Operation] = OPERATIONS,
 ) -> Starlette:
     """The application over the ports; its metrics go to ``registry``, its ``state.service`` is the Service.
+
+    ``operations``: what is served, everything if not given.
 
     Raises OptionsError where the options cannot be used.
     """
@@ -53,7 +56,7 @@ def create_app(
     service = Service(ingest, views, notification_log, options, Measures(registry), Gate(options), Bodies(options))
     app = Starlette(
         routes=[
-            Route(operation.path, _endpoint(service, operation), methods=[operation.method]) for operation in OPERATIONS
+            Route(operation.path, _endpoint(service, operation), methods=[operation.method]) for operation in operations
         ],
         middleware=[Middleware(Edge, service=service)],
         exception_handlers={HTTPException: _http_problem},
