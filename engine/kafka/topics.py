@@ -15,6 +15,8 @@ from engine.failures import OperationalError
 from schemas.topics import Topic
 
 CHANGELOG: Final = "state-changelog"
+CONFIGURATION: Final = "configuration"
+"""What the writer of configuration knows, in partition 0 (ADR 19); the others are empty."""
 DELETE_RETENTION_MS: Final = 7 * 86_400 * 1000
 """How long the changelog keeps what says that a key is gone. A store that is further behind could miss one."""
 
@@ -32,6 +34,7 @@ POLICIES: Final[Mapping[str, Mapping[str, str]]] = {
     Topic.JOURNAL.value: _RETAINED,
     Topic.REJECTIONS.value: _OUTPUT,
     Topic.DELIVERIES.value: _OUTPUT,
+    CONFIGURATION: {"cleanup.policy": "compact"},
     CHANGELOG: {"cleanup.policy": "compact", "delete.retention.ms": str(DELETE_RETENTION_MS)},
 }
 """The settings that correctness hangs on, by topic; everything else is the cluster's own."""

@@ -3,19 +3,24 @@
 import asyncio
 import json
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from itertools import groupby
 from typing import Any, Final
 
 import msgspec
 from aiokafka import AIOKafkaProducer, TopicPartition
 
-from engine.core.fold import fold, new_outcome
+from engine.core.fold import new_outcome
 from engine.core.outcome import Outcome
 from engine.core.state import State
 from engine.kafka.clients import Connection, Consumer, open_admin, open_consumer, security
-from engine.kafka.folding import ENGINE_HEADER, read_record
+from engine.kafka.configuration import ConfigurationWriter, WriterOptions, is_configuration
+from engine.kafka.folding import fold_records, is_by_engine, read_record
 from engine.kafka.topics import CHANGELOG, create_topics
 from engine.partition import keys
 from engine.partition.partition import Meta, key_of, topic_of
+from engine.partition.revisions import MemoryRevisions
+from schemas.codec import decode
 from schemas.engine_events import encode_engine_event
 from schemas.outputs import Change, encode_output
 from schemas.topics import Topic, partition_of
@@ -28,10 +33,10 @@ _SECONDS_MAX: Final = 60.0
 class Cluster:
     """Topics of one test on a broker."""
 
-    def __init__(self, bootstrap: str, prefix: str, partitions: int) -> None:
+    def __init__(self, broker: str | Connection, prefix: str, partitions: int) -> None:
         # Records are Any below: aiokafka's ConsumerRecord, whose fields the assertions name.
-        self.bootstrap = bootstrap
-        self.connection = Connection(bootstrap=bootstrap)
+        self.connection = broker if isinstance(broker, Connection) else Connection(bootstrap=broker)
+        self.bootstrap = self.connection.bootstrap
         self.prefix = prefix
         self.partitions = partitions
         self._producer: Any = None  # Any: aiokafka's clients have no annotations
@@ -52,7 +57,32 @@ class Cluster:
         await self._consumer.stop()
 
     async def produce(self, lines: Sequence[bytes], *, at_ms: int | None = None) -> None:
-        """Events to their clients' partitions; what has no client, configuration first of all, to every one."""
+        """Events to their clients' partitions, configuration through its writer, what is neither to every partition.
+
+        What was sent is in the log; whether the engine takes it nobody waits for.
+        """
+        runs = groupby(lines, lambda line: is_configuration(decode(line)))
+        async with AsyncExitStack() as stack:
+            writer: ConfigurationWriter | None = None
+            for configures, run in runs:
+                if not configures:
+                    await self._produce(list(run), at_ms)
+                    continue
+                if writer is None:
+                    writer = await stack.enter_async_context(ConfigurationWriter(self.writing(answer_seconds=1.0)))
+                await writer.append(list(run), at_ms=at_ms)
+
+    def writing(self, *, answer_seconds: float) -> WriterOptions:
+        """What the writer of configuration of this cluster needs."""
+        return WriterOptions(
+            connection=self.connection,
+            app=f"{self.prefix}plimsoll",
+            prefix=self.prefix,
+            partitions=self.partitions,
+            answer_seconds=answer_seconds,
+        )
+
+    async def _produce(self, lines: Sequence[bytes], at_ms: int | None) -> None:
         topic = self.prefix + Topic.EVENTS.value
         sent = []
         for line in lines:
@@ -120,7 +150,7 @@ class Cluster:
                 record.value
                 for records in events
                 for record in records
-                if any(name == ENGINE_HEADER for name, _ in record.headers) and b'"tick"' not in record.value
+                if is_by_engine(record.headers) and b'"tick"' not in record.value
             )
             if decided == written:
                 return events
@@ -130,7 +160,7 @@ class Cluster:
 def replayed(records: Sequence[Any]) -> Outcome:
     """One partition's log through the core in memory: every change in its place."""
     outcome = new_outcome(every_change=True)
-    fold(State(), [read_record(each) for each in records], outcome)
+    fold_records(State(), MemoryRevisions(), [read_record(each) for each in records], outcome)
     return outcome
 
 

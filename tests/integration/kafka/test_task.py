@@ -92,9 +92,9 @@ async def test_a_commit_that_fails_or_whose_answer_is_lost_counts_once_or_not_at
         if commits % 3 == 2:
             raise KafkaTimeoutError("the answer is lost")
 
-    monkeypatch.setattr(AIOKafkaProducer, "commit_transaction", broken_now_and_then)
     async with Cluster(broker, prefix, 1) as cluster:
         await cluster.produce([*opening(), *traffic(10, 200)])
+        monkeypatch.setattr(AIOKafkaProducer, "commit_transaction", broken_now_and_then)
         stop = asyncio.Event()
         running = asyncio.create_task(PartitionTask(await options_of(cluster, tmp_path), 0, print).run(stop))
         events = await cluster.settled()

@@ -8,7 +8,9 @@ from tests.integration.processes import command
 
 pytestmark = pytest.mark.kafka
 
-NAMES = ["events", "changes", "notifications", "journal", "rejections", "deliveries", "state-changelog"]
+NAMES = [
+    *("events", "changes", "notifications", "journal", "rejections", "deliveries", "configuration", "state-changelog")
+]
 
 
 def test_topics_are_made_once_and_differences_are_told(broker: str, prefix: str) -> None:

@@ -1,0 +1,52 @@
+"""One transaction of a producer: records by topic and partition, sent in batches, all or none."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from aiokafka.structs import RecordMetadata
+
+from engine.kafka.clients import BatchBuilder, Producer
+
+Sent = tuple[int, bytes | None, bytes | None, list[tuple[str, bytes]]]
+"""Milliseconds, key, value, headers."""
+Place = tuple[str, int]
+"""Topic and partition."""
+
+
+async def transact(producer: Producer, sent: Mapping[Place, Sequence[Sent]]) -> dict[Place, int]:
+    """One transaction; by place the offset after the last record. After an exception the producer is not used again."""
+    await producer.begin_transaction()
+    waiting: list[tuple[Place, int, asyncio.Future[RecordMetadata]]] = []
+    for place, records in sent.items():
+        for builder in _builders(producer, records):
+            done = await producer.send_batch(builder, place[0], partition=place[1])
+            done.add_done_callback(_looked_at)
+            waiting.append((place, builder.record_count(), done))
+    answers = await asyncio.gather(*(done for _, _, done in waiting), return_exceptions=True)
+    ends: dict[Place, int] = {}
+    for (place, count, _), answer in zip(waiting, answers, strict=True):
+        if isinstance(answer, BaseException):
+            raise answer
+        ends[place] = answer.offset + count
+    await producer.commit_transaction()
+    return ends
+
+
+def _builders(producer: Producer, records: Sequence[Sent]) -> list[BatchBuilder]:
+    builder = producer.create_batch()
+    builders = [builder]
+    for at, key, value, headers in records:
+        if builder.append(timestamp=at, key=key, value=value, headers=headers) is None:
+            builder = producer.create_batch()
+            builders.append(builder)
+            added = builder.append(timestamp=at, key=key, value=value, headers=headers)
+            assert added is not None
+    for each in builders:
+        each.close()
+    return builders
+
+
+def _looked_at(done: "asyncio.Future[RecordMetadata]") -> None:
+    """Takes note of a failure that nobody awaits: another one ended the transaction before."""
+    if not done.cancelled():
+        done.exception()
