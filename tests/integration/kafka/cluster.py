@@ -82,6 +82,11 @@ class Cluster:
             answer_seconds=answer_seconds,
         )
 
+    async def send(self, client: str, line: bytes) -> None:
+        """One record by an ordinary producer, to the partition of a client."""
+        topic, target = self.prefix + Topic.EVENTS.value, partition_of(client, self.partitions)
+        await self._producer.send_and_wait(topic, line, key=client.encode(), partition=target)
+
     async def _produce(self, lines: Sequence[bytes], at_ms: int | None) -> None:
         topic = self.prefix + Topic.EVENTS.value
         sent = []
