@@ -1,0 +1,247 @@
+"""One torture run: workers under load, faults drawn from a seed, and after each kind of fault the comparison."""
+
+import asyncio
+import random
+import secrets
+import signal
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from engine.kafka.clients import Connection, open_admin
+from engine.kafka.task import TaskOptions
+from engine.kafka.topics import create_topics
+from engine.kafka.worker import cluster_of
+from tests.integration.torture.load import Load
+from tests.integration.torture.mirror import Mirror
+from tests.integration.torture.report import Phase, Report
+from tests.integration.torture.stores import first_difference, held, meta_of, restore
+from tests.integration.torture.watch import Watch
+from tests.integration.torture.workers import Worker
+
+PARTITIONS: Final = 4
+_POINTS: Final = ("sent", "legs", "committing", "committed", "committed", "written", "restoring", "outside", "starting")
+"""Where a kill is aimed at: inside of the process (``entry``), or from outside at any moment, or during its start."""
+_PASSES_MAX: Final = {"legs": 8, "restoring": 3}
+_PASSES_ELSE_MAX: Final = 20
+_LIFE_SECONDS_MAX: Final = 12.0  # of a worker whose point does not come; it is killed from outside then
+_SEEN_SECONDS_MAX: Final = 5.0  # until what a killed worker has committed is visible
+_SETTLE_SECONDS: Final = 0.3
+_DRAIN_SECONDS_MAX: Final = 90.0
+_STOP_SECONDS_MAX: Final = 5.0
+
+
+class Slot:
+    """A machine: its partitions, its disk, its worker, and the chance by which it suffers."""
+
+    def __init__(self, name: str, partitions: list[int], data: Path, seed: int) -> None:
+        self.name = name
+        self.partitions = partitions
+        self.data = data
+        self.chance = random.Random(f"{seed}-{name}")
+        self.worker: Worker | None = None
+
+
+class TortureRun:
+    """Topics of its own on a broker; ``planted`` a bug of ``entry`` for all workers; ``looking``: into the stores of
+    workers that were killed; ``tell`` takes a line of progress.
+
+    Phases are called one after another; each ends with ``audit``.
+    """
+
+    def __init__(
+        self,
+        bootstrap: str,
+        folder: Path,
+        seed: int,
+        *,
+        workers: int = 2,
+        rate: float = 120.0,
+        planted: str | None = None,
+        looking: bool = True,
+        tell: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        self.report = Report(seed)
+        self.prefix = f"torture-{secrets.token_hex(3)}-"
+        self.connection = Connection(bootstrap=bootstrap)
+        self.load = Load(self.connection, self.prefix, PARTITIONS, seed, rate)
+        self.mirror = Mirror(self.connection, self.prefix, PARTITIONS)
+        self.slots = [
+            Slot(f"w{number}", list(range(number, PARTITIONS, workers)), folder / f"w{number}", seed)
+            for number in range(workers)
+        ]
+        self.tell = tell
+        self._folder = folder
+        self._planted = planted
+        self._looks = looking
+        self._watch = Watch(self.connection, self.prefix, PARTITIONS)
+        self._looking = asyncio.Lock()
+        self._cluster = ""
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["TortureRun"]:
+        """Topics, load and readers, up; all processes are ended at the end."""
+        async with AsyncExitStack() as stack:
+            admin = open_admin(self.connection)
+            await admin.start()
+            await create_topics(admin, self.prefix, PARTITIONS, None)
+            await admin.close()
+            self._cluster, _ = await cluster_of(self.connection, self.prefix)
+            stack.callback(self._kill_all)
+            for part in (self.load, self.mirror):
+                await part.start()
+                stack.push_async_callback(part.stop)
+            for line in self.load.writer.set_up():
+                await self.load.everywhere(line)
+            await self.load.all(self.load.writer.clients())
+            for each in (self.load.run(), self._watch.run()):
+                task = asyncio.create_task(each)
+                stack.push_async_callback(_cancelled, task)
+            yield self
+
+    def _kill_all(self) -> None:
+        for slot in self.slots:
+            if slot.worker is not None:
+                slot.worker.kill()
+
+    def start(self, slot: Slot, kill: str | None = None) -> Worker:
+        """A worker of that slot, beside nobody."""
+        assert slot.worker is None or not slot.worker.lives
+        slot.worker = Worker(
+            self.connection.bootstrap, self.prefix, slot.data, slot.partitions, kill=kill, planted=self._planted
+        )
+        return slot.worker
+
+    # Kills
+
+    async def kills(self, count: int) -> None:
+        """SIGKILL at so many points of all workers, under load, each followed by a look at what it left."""
+        async with self.phase(f"{count} kills under load"):
+            await _all(self._killed(slot, -(-count // len(self.slots))) for slot in self.slots)
+
+    async def _killed(self, slot: Slot, count: int) -> None:
+        for _ in range(count):
+            point = slot.chance.choice(_POINTS)
+            inside = point not in ("outside", "starting")
+            passes = slot.chance.randint(1, _PASSES_MAX.get(point, _PASSES_ELSE_MAX))
+            worker = self.start(slot, f"{point}:{passes}" if inside else None)
+            if not inside:
+                if point == "outside":
+                    await worker.ready()
+                await worker.lived(slot.chance.uniform(0.0, 1.5))
+            elif await worker.lived(_LIFE_SECONDS_MAX):
+                point = "outside"
+            worker.kill()
+            assert worker.popen.wait() == -signal.SIGKILL, f"{slot.name} ended by itself:\n{worker.shown()}"
+            self.report.kills[point] += 1
+            if self._looks:
+                await self._look(slot)
+
+    async def _look(self, slot: Slot) -> None:
+        """Where a kill landed: each store must be at something that was committed, the last of it or one before."""
+        async with self._looking:
+            found = set()
+            await asyncio.sleep(_SETTLE_SECONDS)
+            for number in slot.partitions:
+                meta = await asyncio.to_thread(meta_of, slot.data, self.prefix, number)
+                end = time.monotonic() + _SEEN_SECONDS_MAX
+                while meta is not None and meta not in await self.mirror.metas(number):
+                    assert time.monotonic() < end, f"the store of partition {number} is ahead of what was committed"
+                    await asyncio.sleep(_SETTLE_SECONDS)
+                if meta is not None and meta != (await self.mirror.metas(number))[-1]:
+                    found.add("store behind the changelog")
+                if await self.mirror.is_open(number):
+                    found.add("transaction left open")
+            self.report.landed.update(found or {"nothing under way"})
+
+    def check_landed(self) -> None:
+        """Fails where no kill was between a commit and the store's write: it has shown less than it should."""
+        found = self.report.landed["store behind the changelog"]
+        assert found, f"no kill landed between a commit and the store's write: {self.report.landed}"
+
+    # Comparing
+
+    @asynccontextmanager
+    async def phase(self, name: str) -> AsyncIterator[Phase]:
+        """A phase under load, then its audit."""
+        began = time.monotonic()
+        self._watch.take()
+        self.load.go()
+        phase = Phase(name, 0.0, 0.0)
+        yield phase
+        await self.audit()
+        phase.pause_seconds = self._watch.take()
+        phase.seconds = time.monotonic() - began
+        self.report.phases.append(phase)
+        self.tell(f"{phase.name}: {phase.seconds:.0f} s, pause {phase.pause_seconds:.2f} s, {self.load.lines:,} lines")
+
+    async def audit(self) -> None:
+        """Lets all be worked off, ends the workers, and compares. Raises AssertionError."""
+        for slot in self.slots:
+            if slot.worker is None or not slot.worker.lives:
+                self.start(slot)
+        await asyncio.gather(*(slot.worker.ready() for slot in self.slots if slot.worker is not None))
+        await self.load.pause()
+        async with asyncio.timeout(_DRAIN_SECONDS_MAX):
+            while await self.mirror.behind():
+                self._assert_alive()
+                await asyncio.sleep(_SETTLE_SECONDS)
+        await self._end_workers()
+        await self._compare_stores()
+        await self.mirror.compare()
+        self.mirror.check_names(self.load.acknowledged, self.load.sent)
+        await asyncio.to_thread(self.mirror.check_money)
+        counts = self.report.counts
+        counts.update(self.mirror.counts)
+        self.mirror.counts.clear()
+        counts["acknowledged events"] = self.load.acknowledged.total()
+
+    def _assert_alive(self) -> None:
+        for slot in self.slots:
+            assert slot.worker is not None
+            assert slot.worker.lives, f"{slot.name} ended:\n{slot.worker.shown()}"
+
+    async def _end_workers(self) -> None:
+        for slot in self.slots:
+            assert slot.worker is not None
+            began = time.monotonic()
+            slot.worker.send(signal.SIGTERM)
+            code = await slot.worker.ended()
+            assert code == 0, f"{slot.name} ended with {code} after SIGTERM:\n{slot.worker.shown()}"
+            self.report.stop_seconds_max = max(self.report.stop_seconds_max, time.monotonic() - began)
+
+    async def _compare_stores(self) -> None:
+        """What each store holds against a restore of its partition from the changelog into an empty folder."""
+        empty = self._folder / f"restored-{len(self.report.phases)}"
+        options = TaskOptions(
+            connection=self.connection,
+            cluster=self._cluster,
+            app=f"{self.prefix}plimsoll",
+            prefix=self.prefix,
+            partitions=PARTITIONS,
+            data=empty,
+        )
+        for slot in self.slots:
+            for number in slot.partitions:
+                await restore(options, number)
+                running = held(slot.data, self.prefix, number)
+                restored = held(empty, self.prefix, number)
+                assert running == restored, f"partition {number}: {first_difference(running, restored)}"
+                self.report.counts["keys of restored stores"] += len(running)
+
+
+async def _all(parts: Iterable[Coroutine[None, None, None]]) -> None:
+    """Side by side; the first failure ends the others and is raised as it is."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for part in parts:
+                group.create_task(part)
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+
+
+async def _cancelled(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    await asyncio.wait([task])
