@@ -19,6 +19,7 @@ from schemas.readers import tag_of
 from schemas.reasons import Refusal
 
 LATENCY_BUCKETS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+TABLES: Final = ("balances", "accounts", "ledgers", "grants")
 _STATUS = attrgetter("status")
 _REASON = attrgetter("reason")
 _STATUSES: Final = {id(verdict): verdict.name for verdict in (ACCEPTED, DUPLICATE, CLOCK)}  # there are no others
@@ -138,5 +139,5 @@ class EngineMetrics:
     def observe_store(self, store: Store, partitions: Sequence[Partition]) -> None:
         """Sizes, now and then."""
         self.store_bytes.set(store.bytes_on_disk())
-        for number, table in enumerate(("balances", "accounts", "ledgers", "grants")):
+        for number, table in enumerate(TABLES):
             self.cached.labels(table).set(sum(len(partition.state.tables[number]) for partition in partitions))

@@ -15,6 +15,7 @@ __all__ += ["open_producer", "security"]
 
 _TRANSACTION_MS_MAX: Final = 10_000  # an open transaction holds up every partition that it has written into
 _BATCH_BYTES_MAX: Final = 512 * 1024  # half of what a broker takes by default in one batch
+_FETCH_BYTES_MAX: Final = 1024 * 1024  # compressed: a few batches of records, held until they are asked for
 
 Records = Mapping[TopicPartition, "Sequence[ConsumerRecord[bytes, bytes]]"]
 
@@ -33,6 +34,8 @@ class Consumer(Protocol):
     async def getmany(self, *partitions: TopicPartition, timeout_ms: int, max_records: int) -> Records: ...
 
     async def position(self, partition: TopicPartition) -> int: ...
+
+    def highwater(self, partition: TopicPartition) -> int | None: ...
 
     async def beginning_offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]: ...
 
@@ -62,6 +65,19 @@ class Producer(Protocol):
 
     async def commit_transaction(self) -> None: ...
 
+    async def send(
+        self,
+        topic: str,
+        value: bytes,
+        *,
+        key: bytes,
+        partition: int,
+        timestamp_ms: int,
+        headers: list[tuple[str, bytes]],
+    ) -> "asyncio.Future[RecordMetadata]": ...
+
+    async def send_offsets_to_transaction(self, offsets: dict[TopicPartition, int], group_id: str) -> None: ...
+
     def create_batch(self) -> BatchBuilder: ...
 
     async def send_batch(
@@ -87,14 +103,15 @@ def open_admin(connection: Connection, client: str = "plimsoll") -> AIOKafkaAdmi
     return AIOKafkaAdminClient(client_id=client, **security(connection))
 
 
-def open_consumer(connection: Connection, client: str) -> Consumer:
-    """A consumer outside of any group, at read_committed, not started."""
+def open_consumer(connection: Connection, client: str, *, fetch_bytes_max: int = _FETCH_BYTES_MAX) -> Consumer:
+    """A consumer outside of any group, at read_committed, not started. ``fetch_bytes_max``: of one partition."""
     consumer: Consumer = AIOKafkaConsumer(
         client_id=client,
         group_id=None,
         enable_auto_commit=False,
         auto_offset_reset="none",  # a position that the log no longer has is a failure, never a jump
         isolation_level="read_committed",
+        max_partition_fetch_bytes=fetch_bytes_max,
         **security(connection),
     )
     return consumer

@@ -1,0 +1,168 @@
+"""The work of a partition that is owned and restored: steps 3 and 4 of a partition task (``engine.kafka.task``)."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from engine.core.configured import CONFIGURATION, DELETED
+from engine.core.fold import Record
+from engine.core.outcome import Outcome
+from engine.kafka.clients import Producer
+from engine.kafka.folding import ENGINE_HEADER, fold_batch
+from engine.kafka.metrics import TaskMetrics
+from engine.kafka.options import TaskOptions
+from engine.kafka.recording import Pair, RecordedBatch, chunks_before, write_pairs
+from engine.kafka.restore import standing_of
+from engine.kafka.spans import drop_spans, span_before
+from engine.kafka.standing import write_standing
+from engine.kafka.transactions import Place, Sent, transact
+from engine.log.chunks import TOPIC_NUMBERS
+from engine.partition import keys
+from engine.partition.partition import Bounds, Partition
+from engine.partition.seen import SeenFamilies
+from engine.store.ports import STATE
+from engine.store.rocks import RocksStore
+from schemas.engine_events import encode_engine_event
+from schemas.events import EngineEvent, Tick, TransferLeg, TransferOutcome
+from schemas.topics import Topic, partition_of
+
+_ENDED_CHUNKS_MAX: Final = 500  # deleted with one commit
+_EVENTS: Final = TOPIC_NUMBERS[Topic.EVENTS]
+_OWN: Final = frozenset((TransferLeg, TransferOutcome, Tick))
+
+
+class Work:
+    """Folds and commits. After an exception it is not used again: what is in memory may be more than was committed."""
+
+    def __init__(
+        self,
+        options: TaskOptions,
+        number: int,
+        store: RocksStore,
+        producer: Producer,
+        clock: Callable[[], int],
+        metrics: TaskMetrics,
+    ) -> None:
+        self._options = options
+        self._number = number
+        self._store = store
+        self._producer = producer
+        self._bounds = Bounds(balances_max=options.balances_max, accounts_max=options.accounts_max)
+        self._clock = clock
+        self._metrics = metrics
+        self._uncounted = _OWN if number == 0 else _OWN.union(CONFIGURATION, DELETED)
+        self._changelog = (options.changelog(number).topic, number)
+        self._families = SeenFamilies(store)
+        self._partition = self._open()
+        self._view: Partition | None = None
+        self._records: Sequence[Record] = ()
+        self._outcome: Outcome | None = None
+        self._apply_seconds = 0.0
+        self._drop_spans()
+
+    def _open(self) -> Partition:
+        return Partition(self._store, self._number, self._families, self._bounds)
+
+    @property
+    def position(self) -> int:
+        """The offset of the next record of `events`."""
+        return self._partition.next_offset_of_events
+
+    @property
+    def log_time(self) -> int:
+        """The clock of the partition: the log time of the last record, in microseconds."""
+        return self._partition.state.clock
+
+    def committed(self) -> Partition:
+        """The partition as it was committed last, to be read only, and only until the next ``await``."""
+        if self._outcome is None:
+            return self._partition
+        if self._view is None:  # a batch is folded and not committed: the store has what is
+            self._view = self._open()
+        return self._view
+
+    def is_due(self, now: int) -> bool:
+        """Whether a timer is due that no record has fired."""
+        return self._partition.state.dues.earliest <= now
+
+    def fold(self, records: Sequence[Record], position: int) -> None:
+        """Step 3. ``position``: the offset after the last of them."""
+        started = time.perf_counter()
+        self._partition, self._outcome = fold_batch(self._partition, self._open, records)
+        self._partition.meta.offsets[_EVENTS] = position
+        self._records = records
+        self._apply_seconds = time.perf_counter() - started
+
+    async def commit(self) -> None:
+        """Step 4, in its order."""
+        outcome, partition = self._outcome, self._partition
+        assert outcome is not None
+        recorded = RecordedBatch()
+        partition.commit(recorded, outcome)
+        ended = chunks_before(self._store, self._number, span_before(partition.state.clock), _ENDED_CHUNKS_MAX)
+        pairs = recorded.changelog(self._number, self.position, ended)
+        sent = self._begun(pairs)
+        for topic, entries in recorded.outputs():
+            name = self._options.prefix + topic.value
+            sent[name, self._number] = [
+                (entry.at // 1000, entry.key.encode() or None, entry.value, []) for entry in entries
+            ]
+        for leg in outcome.legs:
+            self._add_own(sent, partition_of(leg.client, self._options.partitions), leg, leg.client)
+        position = (await self._transact(sent))[self._changelog]
+        started = time.perf_counter()
+        self._store_pairs(pairs, position)
+        write_seconds = time.perf_counter() - started
+        partition.committed()
+        self._metrics.engine.observe_fold(
+            [record.event for record in self._records],
+            outcome,
+            self._uncounted,
+            apply_seconds=self._apply_seconds,
+            write_seconds=write_seconds,
+        )
+        self._outcome = self._view = None
+        self._records = ()
+        self._drop_spans()
+
+    async def renew(self) -> None:
+        """A commit of nothing but meta as it is: proves that the partition is still owned, and the store up to date.
+
+        Without it the store of a partition without traffic would one day be too old to be trusted.
+        """
+        key = keys.prefix(self._number, keys.META)
+        pairs = [(key, self._store.get(STATE, key))]
+        self._store_pairs(pairs, (await self._transact(self._begun(pairs)))[self._changelog])
+
+    async def append_tick(self, now: int) -> None:
+        """Asks the log for its time: a record of the partition's own, read back like any other."""
+        sent: dict[Place, list[Sent]] = {}
+        self._add_own(sent, self._number, Tick(time=now), "")
+        await self._transact(sent)
+
+    def measure(self) -> None:
+        """Sizes of store and memory, into the metrics."""
+        self._metrics.observe_store(self._number, self._store, self._partition)
+
+    def _begun(self, pairs: list[Pair]) -> dict[Place, list[Sent]]:
+        return {self._changelog: [(self._clock() // 1000, *pair, []) for pair in pairs]}
+
+    def _store_pairs(self, pairs: list[Pair], position: int) -> None:
+        batch = self._store.batch()
+        write_pairs(self._store, batch, self._number, pairs)
+        write_standing(batch, self._number, standing_of(self._options, position, self._clock()))
+        self._store.write(batch)
+
+    def _drop_spans(self) -> None:
+        drop_spans(self._store, self._number, self._families, self._partition.state.clock)
+
+    def _add_own(self, sent: dict[Place, list[Sent]], target: int, event: EngineEvent | Tick, client: str) -> None:
+        record = (self._clock() // 1000, client.encode() or None, encode_engine_event(event), [(ENGINE_HEADER, b"1")])
+        sent.setdefault((self._options.events(target).topic, target), []).append(record)
+
+    async def _transact(self, sent: dict[Place, list[Sent]]) -> dict[Place, int]:
+        started = time.perf_counter()
+        ends = await transact(self._producer, sent)
+        self._metrics.transaction_seconds.observe(time.perf_counter() - started)
+        self._metrics.transaction_records.observe(sum(map(len, sent.values())))
+        return ends
