@@ -1,0 +1,1 @@
+"""Other stream processors doing the same charge work, to stand beside the engine in one run."""
