@@ -76,5 +76,5 @@ def connecting(connection: Connection) -> Iterator[None]:
 
             reason = asyncio.run(why_unreachable(connection))
             if reason is not None:
-                raise OperationalError(f"{where} could not be reached: {reason}") from error
+                raise OperationalError(f"{where} could not be reached: {reason.text}") from error
         raise OperationalError(f"{where} did not do what was asked: {str(error) or type(error).__name__}") from error

@@ -3,6 +3,7 @@
 import ssl
 from typing import Any, Final
 
+import msgspec
 from aiokafka.conn import create_conn
 from aiokafka.errors import KafkaError, SaslAuthenticationFailed, UnsupportedSaslMechanismError
 from aiokafka.protocol.metadata import MetadataRequest
@@ -13,7 +14,14 @@ from engine.kafka.clients import security
 _REQUEST_MS_MAX: Final = 10_000
 
 
-async def why_unreachable(connection: Connection) -> str | None:
+class Refused(msgspec.Struct, frozen=True):
+    """Why a broker does not let us in; ``passes`` where waiting may help, not only another setting."""
+
+    text: str
+    passes: bool = False
+
+
+async def why_unreachable(connection: Connection) -> Refused | None:
     """The reason, in words, why the first broker that has one does not let us in; None where all of them do now."""
     arguments: dict[str, Any] = security(connection)  # Any: keyword arguments of aiokafka's
     del arguments["bootstrap_servers"]
@@ -32,29 +40,32 @@ async def why_unreachable(connection: Connection) -> str | None:
     return None
 
 
-def _in_words(error: Exception, broker: str, connection: Connection) -> str:
+def _in_words(error: Exception, broker: str, connection: Connection) -> Refused:
     match error:
         case ssl.SSLCertVerificationError():
             authority = connection.ca_file or "the system's authorities"
-            return (
+            return Refused(
                 f"the certificate of {broker} is not one that kafka.ca_file ({authority}) vouches for:"
                 f" {error.verify_message or error.reason}"
             )
         case ssl.SSLError():
-            return f"{broker} does not speak TLS as asked ({error.reason}): see kafka.tls and kafka.certificate_file"
+            return Refused(
+                f"{broker} does not speak TLS as asked ({error.reason}): see kafka.tls and kafka.certificate_file"
+            )
         case SaslAuthenticationFailed():
-            return (
+            return Refused(
                 f"{broker} does not take kafka.username {connection.username!r} with this kafka.password by"
                 f" {connection.sasl}"
             )
         case UnsupportedSaslMechanismError():
-            return f"{broker} does not offer {connection.sasl}: set kafka.sasl to what it does"
+            return Refused(f"{broker} does not offer {connection.sasl}: set kafka.sasl to what it does")
         case TimeoutError():
-            return f"{broker} does not answer within {_REQUEST_MS_MAX // 1000} s"
+            return Refused(f"{broker} does not answer within {_REQUEST_MS_MAX // 1000} s", passes=True)
         case KafkaError():
-            return (
-                f"{broker} ended the connection without a word, as one does that expects TLS, or SASL:"
-                f" see kafka.tls and kafka.sasl (now {connection.protocol})"
+            return Refused(
+                f"{broker} ended the connection without a word, as one does that starts or stops, or that expects"
+                f" TLS or SASL: see kafka.tls and kafka.sasl (now {connection.protocol})",
+                passes=True,
             )
         case _:
-            return f"{broker}: {getattr(error, 'strerror', None) or error}"
+            return Refused(f"{broker}: {getattr(error, 'strerror', None) or error}", passes=True)
