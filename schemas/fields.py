@@ -79,9 +79,12 @@ class JsonFloat(msgspec.Struct, frozen=True):
     text: str
 
 
+ID_CHARACTERS_MAX: Final = 128
+
+
 def is_visible(text: str) -> bool:
     """Whether text is 1 to 128 printable characters without spaces: what an id may be."""
-    return 0 < len(text) <= 128 and text.isprintable() and " " not in text
+    return 0 < len(text) <= ID_CHARACTERS_MAX and text.isprintable() and " " not in text
 
 
 def bad(expected: str, value: object, reason: Reason = Reason.BAD_FIELD) -> FieldError:

@@ -21,9 +21,10 @@ TIME_PATTERN: Final = (
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?(?:[Zz]|[+-][0-9]{2}:[0-9]{2})"
 )
 _match = re.compile(TIME_PATTERN, re.ASCII).fullmatch
-_MINUTES_MAX: Final = 4096  # the minutes of the last events: parsing a known one costs two look-ups
-_minutes: dict[str, int] = {}
-_SECONDS = {f"{second:02d}Z": second * 1_000_000 for second in range(60)}
+_MINUTES_MAX: Final = 4096  # of the last events
+MINUTES: Final[dict[str, int]] = {}
+"""Instants by the first 17 characters of times that ended in ``Z``: with ``SECONDS``, parsing costs two look-ups."""
+SECONDS: Final = {f"{second:02d}Z": second * 1_000_000 for second in range(60)}
 _SECONDS_BEFORE_FRACTION = {f"{second:02d}.": second * 1_000_000 for second in range(60)}
 _from_iso = datetime.fromisoformat
 INSTANT_MIN: Final = -62_135_596_800 * SECOND
@@ -38,9 +39,9 @@ class TimeError(ValueError):
 
 def parse_time(text: str) -> Instant:
     """The instant of an RFC 3339 string with an offset and at most microseconds; raises TimeError otherwise."""
-    minute = _minutes.get(text[:17])
+    minute = MINUTES.get(text[:17])
     if minute is not None:
-        second = _SECONDS.get(text[17:])
+        second = SECONDS.get(text[17:])
         if second is not None:
             return Instant(minute + second)
         second = _SECONDS_BEFORE_FRACTION.get(text[17:20])
@@ -61,9 +62,9 @@ def _parse_any(text: str) -> Instant:
     if not INSTANT_MIN <= instant <= INSTANT_MAX:
         raise TimeError(_expected(text))
     if text[-1] == "Z" and text[10] == "T":
-        if len(_minutes) >= _MINUTES_MAX:
-            _minutes.clear()
-        _minutes[text[:17]] = instant - since.seconds % 60 * SECOND - since.microseconds
+        if len(MINUTES) >= _MINUTES_MAX:
+            MINUTES.clear()
+        MINUTES[text[:17]] = instant - since.seconds % 60 * SECOND - since.microseconds
     return Instant(instant)
 
 

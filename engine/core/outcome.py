@@ -74,8 +74,3 @@ class Outcome:
             self.outputs.append(self._view(state, balance, note))
         else:
             self.changed[balance.client] = note
-
-    def take_changes(self, state: "State") -> list[Change]:
-        """The coalesced changes of the batch, one a client, in the order in which they first changed."""
-        balances = state.balances
-        return [self._view(state, balances[client], note) for client, note in self.changed.items()]

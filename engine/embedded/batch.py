@@ -5,13 +5,14 @@ beyond their partition and are folded alone, after all before them: configuratio
 none does, and a transfer, whose legs follow at once. What comes out is then the same as from ``replay``.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from engine.core.configured import CONFIGURATION, DELETED, check_configuration
 from engine.core.fold import Record, fold, new_outcome
 from engine.core.identity import check_repeat, content_of, identity_of
+from engine.core.outcome import ACCEPTED, Outcome
 from engine.core.outcome import Answer as Verdict
-from engine.core.outcome import Outcome
+from engine.embedded.routes import Routes
 from engine.log.chunks import Entry
 from engine.log.ports import Answer
 from engine.partition.partition import Partition
@@ -20,21 +21,28 @@ from schemas.events import AnyEvent, Charge, Configuration, Deleted, Tick, Trans
 from schemas.outputs import rejection_of
 from schemas.reasons import Reason, Refusal
 
+_Slot = tuple[list[Answer | None], int]
 _REACHES_BEYOND = (*CONFIGURATION, *DELETED, Transfer)
 
 
 class BatchFold:
     """Collects a batch. ``entries`` and ``outcomes`` by partition are what is to be committed."""
 
-    def __init__(self, partitions: Sequence[Partition], route: Callable[[str], int], now: int) -> None:
+    def __init__(self, partitions: Sequence[Partition], routes: Routes, now: int) -> None:
         count = len(partitions)
         self._partitions = partitions
-        self._route = route
+        self._routes = routes
         self._times = [max(now, partition.state.clock) for partition in partitions]
         self.entries: list[list[Entry]] = [[] for _ in range(count)]
         self.outcomes: list[Outcome] = [new_outcome() for _ in range(count)]
         self._records: list[list[Record]] = [[] for _ in range(count)]
-        self._slots: list[list[tuple[list[Answer | None], int] | None]] = [[] for _ in range(count)]
+        self._slots: list[list[_Slot | None]] = [[] for _ in range(count)]
+        self._shares = [  # what is done for every charge, looked up once
+            (at, records.append, entries.append, slots.append)
+            for at, records, entries, slots in zip(
+                self._times, self._records, self.entries, self._slots, strict=True
+            )
+        ]
         self.events = 0
 
     def touched(self) -> list[int]:
@@ -47,22 +55,21 @@ class BatchFold:
 
     def add(self, raws: Sequence[bytes], events: Sequence[AnyEvent | Refusal], answers: list[Answer | None]) -> None:
         """Adds one submission; its answers are in place after ``finish``."""
-        records, entries, slots, times = self._records, self.entries, self._slots, self._times
-        route = self._route
+        routes, shares = self._routes, self._shares
         for index, event in enumerate(events):
             raw = raws[index]
             if type(event) is Charge:
-                number = route(event.client)
-                at = times[number]
-                records[number].append(Record(at, event, raw))
-                entries[number].append(Entry(event.client, at, raw))
-                slots[number].append((answers, index))
+                client = event.client
+                at, put_record, put_entry, put_slot = shares[routes[client]]
+                put_record(Record(at, event, raw))
+                put_entry(Entry(client, at, raw))
+                put_slot((answers, index))
             elif isinstance(event, Refusal):
                 self._refuse_at_door(event, raw, answers, index)
             elif isinstance(event, _REACHES_BEYOND):
                 self._fold()
                 if isinstance(event, Transfer):
-                    self._put(route(event.client), event, raw, (answers, index))
+                    self._put(routes[event.client], event, raw, (answers, index))
                 else:
                     self._add_configuration(event, raw, (answers, index))
                 self._fold()
@@ -71,7 +78,7 @@ class BatchFold:
                 refusal = Refusal(Reason.UNKNOWN_TYPE, "type: 'tick' is the clock's own; log time is the append time")
                 self._refuse_at_door(refusal, raw, answers, index)
             else:
-                self._put(route(event.client), event, raw, (answers, index))
+                self._put(routes[event.client], event, raw, (answers, index))
         self.events += len(events)
 
     def add_tick(self, number: int, tick: Tick) -> None:
@@ -87,7 +94,7 @@ class BatchFold:
         number: int,
         event: AnyEvent,
         raw: bytes,
-        slot: tuple[list[Answer | None], int] | None,
+        slot: _Slot | None,
         *,
         mark: bool = False,
     ) -> None:
@@ -102,7 +109,7 @@ class BatchFold:
         answers[index] = _refused(refusal)
 
     def _add_configuration(
-        self, event: Configuration | Deleted, raw: bytes, slot: tuple[list[Answer | None], int]
+        self, event: Configuration | Deleted, raw: bytes, slot: _Slot
     ) -> None:
         """To every partition; a repeat, or what any partition refuses, to one alone, which answers for all."""
         self._fire_timers()
@@ -137,21 +144,19 @@ class BatchFold:
                 fold(self._partitions[number].state, records, outcome)
                 first = len(self.entries[number]) - len(records)
                 self._answer(number, first, outcome.answers[answered:])
-                self._records[number] = []
+                records.clear()
 
     def _answer(self, number: int, first: int, verdicts: Sequence[Verdict]) -> None:
         offset = self._partitions[number].next_offset_of_events + first
         for slot, verdict in zip(self._slots[number], verdicts, strict=True):
             if slot is not None:
                 answers, index = slot
-                if isinstance(verdict, Refusal):
-                    answers[index] = _refused(verdict)
-                elif verdict.name == "accepted":
+                if verdict is ACCEPTED:
                     answers[index] = Answer("accepted", number, offset)
                 else:
-                    answers[index] = Answer("duplicate")
+                    answers[index] = _refused(verdict) if isinstance(verdict, Refusal) else Answer("duplicate")
             offset += 1
-        self._slots[number] = []
+        self._slots[number].clear()
 
     def _fold_legs(self) -> None:
         while True:
@@ -161,7 +166,7 @@ class BatchFold:
             for outcome in self.outcomes:
                 outcome.legs = []
             for leg in legs:
-                self._put(self._route(leg.client), leg, encode_engine_event(leg), None, mark=True)
+                self._put(self._routes[leg.client], leg, encode_engine_event(leg), None, mark=True)
             self._fold()
 
 

@@ -25,6 +25,7 @@ from engine.core.outcome import Outcome
 from engine.embedded.batch import BatchFold
 from engine.embedded.journal import EmbeddedNotificationLog
 from engine.embedded.retention import trim
+from engine.embedded.routes import Routes
 from engine.log.ports import Answer, Overloaded, Unavailable
 from engine.metrics import EngineMetrics
 from engine.partition.partition import Bounds, Partition
@@ -34,11 +35,10 @@ from schemas.codec import decode
 from schemas.events import AnyEvent, Tick
 from schemas.reasons import Refusal
 from schemas.times import SECOND
-from schemas.topics import PARTITIONS_DEFAULT, Topic, partition_of
+from schemas.topics import PARTITIONS_DEFAULT, Topic
 
 FORMAT: Final = 1
 _FORMAT_KEY: Final = b"\xff\xffm"
-_ROUTES_MAX: Final = 262_144  # clients whose partition is remembered: the hash costs more than the rest of routing
 _TICK_SECONDS: Final = 0.2  # timers fire within a second without traffic, with room for a slow commit
 _RETRY_AFTER_SECONDS: Final = 1
 _KEEP_SETTLED: Final = 30 * 86_400 * SECOND
@@ -102,7 +102,7 @@ class EmbeddedEngine:
             accounts_max=max(1, options.accounts_max // options.partitions),
         )
         self.partitions = [Partition(store, number, self._families, bounds) for number in range(options.partitions)]
-        self._routes: dict[str, int] = {}
+        self._routes = Routes(options.partitions)
         self._queue: deque[_Submission] = deque()
         self._queued = 0
         self._unsynced: list[tuple[list[int], Callable[[], None]]] = []
@@ -120,12 +120,7 @@ class EmbeddedEngine:
 
     def route(self, client: str) -> int:
         """The partition of a client."""
-        number = self._routes.get(client)
-        if number is None:
-            if len(self._routes) >= _ROUTES_MAX:
-                self._routes.clear()
-            number = self._routes[client] = partition_of(client, self._options.partitions)
-        return number
+        return self._routes[client]
 
     async def submit(self, events: Sequence[bytes]) -> list[Answer]:
         """Port ``Ingest``: one answer an event, in order, once its effects are durable."""
@@ -217,7 +212,7 @@ class EmbeddedEngine:
         started = time.perf_counter()
         for partition in self.partitions:
             partition.begin(now)
-        folded = BatchFold(self.partitions, self.route, now)
+        folded = BatchFold(self.partitions, self._routes, now)
         for submission in submissions:
             folded.add(submission.raws, submission.events, submission.answers)
         for number in ticks:

@@ -5,7 +5,7 @@ partition's topic in order. Value: msgpack ``[[key, at, value, mark], ...]``.
 """
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
@@ -15,7 +15,7 @@ TOPIC_NUMBERS: Final = {topic: number for number, topic in enumerate(Topic)}
 """Written into keys: append new topics, never re-order."""
 
 
-class Entry(NamedTuple):
+class Entry(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """One record: key, log time in microseconds, bytes, and whether the engine itself wrote it."""
 
     key: str

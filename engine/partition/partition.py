@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from engine.core.configuration import Config
+from engine.core.encoded_view import encoded_views
 from engine.core.outcome import Outcome
 from engine.core.records import Account, Balance, Grants, Ledger
 from engine.core.state import State, Table
@@ -135,7 +136,7 @@ class Partition:
     def commit(self, batch: Batch, outcome: Outcome) -> None:
         """Adds the state that changed, identities, outputs and meta to the batch."""
         state = self.state
-        changes: list[AnyOutput] = list(outcome.take_changes(state))
+        changes = encoded_views(state, outcome.changed)
         batch.use(STATE)
         for table, begin in zip(state.tables, self._prefixes, strict=True):
             put = batch.put
@@ -152,7 +153,9 @@ class Partition:
         self.revisions.write(batch)
         self._seen.write(batch)
         clock = max(self._now, state.clock)  # a rejection at the door is no event: it may be before the first one
-        for topic, outputs in _by_topic(changes, outcome.outputs).items():
+        entries = [Entry(client, clock, change) for client, change in zip(outcome.changed, changes, strict=True)]
+        self.append(batch, Topic.CHANGES, entries)
+        for topic, outputs in _by_topic(outcome.outputs).items():
             self.append(batch, topic, [Entry(key_of(output), clock, encode_output(output)) for output in outputs])
         self.meta.clock = state.clock
         self._put_meta(batch)
@@ -192,8 +195,8 @@ def _evict(table: Table[T], records_max: int) -> None:
             del table[client]
 
 
-def _by_topic(changes: list[AnyOutput], outputs: list[AnyOutput]) -> dict[Topic, list[AnyOutput]]:
-    found: dict[Topic, list[AnyOutput]] = {Topic.CHANGES: changes} if changes else {}
+def _by_topic(outputs: list[AnyOutput]) -> dict[Topic, list[AnyOutput]]:
+    found: dict[Topic, list[AnyOutput]] = {}
     for output in outputs:
         found.setdefault(topic_of(output), []).append(output)
     return found

@@ -24,6 +24,7 @@ from engine.store.ports import LOG, STATE, Batch, StoreDamaged, StoreError
 _MEMTABLE_BYTES: Final = 4 * 1024 * 1024  # a larger skip list misses the processor's cache at every key
 _MEMTABLES_MAX: Final = 4
 _BLOOM_BITS: Final = 10
+_MEMTABLE_BLOOM_RATIO: Final = 0.2  # of a memtable: most look-ups are for identities that are not there
 _LOG_MEMTABLE_BYTES: Final = 16 * 1024 * 1024  # its values are whole record batches: few keys, much data
 _WAL_BYTES_MAX: Final = 256 * 1024 * 1024
 _OPEN_FILES_MAX: Final = 512
@@ -104,6 +105,8 @@ class RocksStore:
             options.set_write_buffer_size(_MEMTABLE_BYTES)
             options.set_compression_type(DBCompressionType.none() if family != STATE else DBCompressionType.lz4())
             table.set_bloom_filter(_BLOOM_BITS, False)
+            options.set_memtable_prefix_bloom_ratio(_MEMTABLE_BLOOM_RATIO)
+            options.set_memtable_whole_key_filtering(True)
         options.set_block_based_table_factory(table)
         return options
 

@@ -7,13 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.embedded.batch import BatchFold
+from engine.embedded.routes import Routes
 from engine.log.ports import Answer
 from engine.partition import dues
 from engine.partition.partition import Bounds, Partition
 from engine.partition.seen import SeenFamilies
 from engine.store.ports import Store
 from schemas.codec import decode
-from schemas.topics import Topic, partition_of
+from schemas.topics import Topic
 from tests.integration.crash.audit import audit
 from tests.properties.histories import history
 from tests.properties.runs import record_of
@@ -37,7 +38,7 @@ class Engine:
     def commit(self, lines: Sequence[bytes], now: int) -> list[Answer | None]:
         for partition in self._partitions:
             partition.begin(now)
-        folded = BatchFold(self._partitions, lambda client: partition_of(client, PARTITIONS), now)
+        folded = BatchFold(self._partitions, Routes(PARTITIONS), now)
         answers: list[Answer | None] = [None] * len(lines)
         folded.add(lines, [decode(line, unknown_refused=True) for line in lines], answers)
         folded.finish()

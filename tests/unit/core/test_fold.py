@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.core.encoded_view import encoded_views
 from engine.core.fold import Record, fold, new_outcome
 from engine.core.outcome import ACCEPTED, CLOCK, DUPLICATE
 from engine.core.records import TRIGGER_ALWAYS
@@ -47,10 +48,12 @@ def test_changes_of_a_batch_are_coalesced_into_the_last_of_each_client() -> None
     charges = [_record("charge", "09:01:00", f"c{number}", client="c", amount="1") for number in range(3)]
     fold(state, [CLIENT, PAYMENT, *charges, other], out)
     assert out.outputs == []
-    changes = out.take_changes(state)
-    assert [(change.client, change.version, change.live) for change in changes] == [("c", 5, "7"), ("b", 1, "0")]
-    assert changes[0].cause is not None
-    assert changes[0].cause.id == "c2"
+    changes = [json.loads(line) for line in encoded_views(state, out.changed)]
+    assert [(change["client"], change["version"], change["live"]) for change in changes] == [
+        ("c", 5, "7"),
+        ("b", 1, "0"),
+    ]
+    assert changes[0]["cause"]["id"] == "c2"
 
 
 def test_every_version_comes_out_where_it_is_wanted_and_says_the_same() -> None:
@@ -58,8 +61,7 @@ def test_every_version_comes_out_where_it_is_wanted_and_says_the_same() -> None:
     for every_change in (True, False):
         state, out = State(), new_outcome(every_change=every_change)
         fold(state, [CLIENT, PAYMENT, _record("charge", "09:01:00", "e3", client="c", amount="1")], out)
-        outputs = out.outputs or out.take_changes(state)
-        lines.append(encode_output(outputs[-1]))
+        lines.append(encode_output(out.outputs[-1]) if every_change else encoded_views(state, out.changed)[-1])
     assert lines[0] == lines[1]
 
 
@@ -187,3 +189,14 @@ def test_short_way_decides_what_the_general_way_decides(
             outputs += world.take_raw({**charge, "amount": amount, "currency": currency, "usage": usage}, at)
         told.append(outputs)
     assert told[0] == told[1]
+
+
+@pytest.mark.parametrize("name", ['a"b', "a\\b", "é\u20ac", "\U0001f4a1"])
+def test_names_that_json_writes_otherwise_are_written_the_same_whether_coalesced_or_not(name: str) -> None:
+    lines = []
+    for every_change in (True, False):
+        state, out = State(), new_outcome(every_change=every_change)
+        made = _record("client", "09:00:00", name, client=name, currency="EUR", permanent_credit="9")
+        fold(state, [made, _record("charge", "09:01:00", f"{name}1", client=name, amount="1")], out)
+        lines.append(encode_output(out.outputs[-1]) if every_change else encoded_views(state, out.changed)[-1])
+    assert lines[0] == lines[1]

@@ -1,13 +1,14 @@
 """A batch over partitions whose timers are due: no loop runs here, so nothing can tick before the events come."""
 
 from engine.embedded.batch import BatchFold
+from engine.embedded.routes import Routes
 from engine.log.ports import Answer
 from engine.partition.partition import Bounds, Partition
 from engine.partition.seen import SeenFamilies
 from engine.store.ports import Store
 from schemas.codec import decode
 from schemas.times import HOUR
-from schemas.topics import Topic, partition_of
+from schemas.topics import Topic
 from tests.simulation.store import Disk, SimulatedStore
 from tests.unit.embedded.engines import PARTITIONS, START, client, event
 
@@ -25,7 +26,7 @@ class _Partitions:
         answers: list[Answer | None] = [None] * len(raws)
         for partition in self.all:
             partition.begin(now)
-        folded = BatchFold(self.all, lambda name: partition_of(name, PARTITIONS), now)
+        folded = BatchFold(self.all, Routes(PARTITIONS), now)
         folded.add(raws, [decode(raw) for raw in raws], answers)
         folded.finish()
         batch = self._store.batch()

@@ -104,7 +104,7 @@ def test_known_and_unknown_minutes_read_alike(at: datetime, letter: str, ending:
     text = f"{at.year:04d}-{at.month:02d}-{at.day:02d}{letter}{at:%H:%M:%S}{'.' if fraction else ''}{fraction}"
     text += ending or f"{'-' if offset < 0 else '+'}{abs(offset) // 60:02d}:{abs(offset) % 60:02d}"
     expected = (at - EPOCH) // timedelta(microseconds=1)
-    times._minutes.clear()
+    times.MINUTES.clear()
     assert parse_time(text) == expected
     parse_time(f"{text[:10]}T{text[11:17]}00Z")
     assert parse_time(text) == expected
@@ -114,7 +114,7 @@ def test_known_minutes_are_bounded() -> None:
     start = parse_time("2040-01-01T00:00:00Z")
     for minute in range(times._MINUTES_MAX + 10):
         parse_time(format_time(start + minute * 60 * SECOND))
-        assert len(times._minutes) <= times._MINUTES_MAX
+        assert len(times.MINUTES) <= times._MINUTES_MAX
 
 
 @pytest.mark.parametrize(
