@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.kafka_cluster import PARTITIONS, Broker, Cluster, connected, running_broker
-from benchmarks.kafka_latency import Paced, paced
+from benchmarks.kafka_latency import Paced, Paces, paced
 from benchmarks.kafka_restore import Restored, restore
 from benchmarks.kafka_throughput import Ours, Round, Sizes, peer_rounds, peers, say
 from benchmarks.report import table
@@ -27,10 +27,8 @@ from schemas.topics import Topic
 
 _FULL: Final = Sizes(100_000, 300_000, {"Quix": 200_000, "Faust": 30_000}, 3)
 _QUICK: Final = Sizes(500, 3_000, {"Quix": 1_000, "Faust": 500}, 1)
-_RATES: Final = (1_000, 5_000, 20_000)
-_RATES_QUICK: Final = (200,)
-_WARM_SECONDS: Final = 3.0
-_PACED_SECONDS: Final = 10.0
+_PACES: Final = Paces((1_000, 5_000, 20_000), 3.0, 10.0)
+_PACES_QUICK: Final = Paces((200,), 0.5, 1.0)
 _HALF: Final = PARTITIONS // 2
 _ALL: Final = f"0-{PARTITIONS - 1}"
 _OURS: Final = "this engine, `plimsoll worker`"
@@ -53,7 +51,7 @@ class _Report:
         self.speeds[name, guarantee] = statistics.median(each.events / each.cpu for each in rounds)
         self.rows.append([name, guarantee, *_cells(rounds)])
 
-    def text(self, sizes: Sizes) -> str:
+    def text(self, sizes: Sizes, paces: Paces) -> str:
         found = table(
             f"Charges on Kafka, {PARTITIONS} partitions, {sizes.clients:,} clients, outputs read back and balances "
             f"checked ({sizes.rounds} rounds: median, range; CPU is a charge's)",
@@ -68,7 +66,7 @@ class _Report:
             self.scaling,
         )
         found += "\n" + table(
-            f"Event to committed balance, ms, at a fixed rate for {_PACED_SECONDS:.0f} s",
+            f"Event to committed balance, ms, at a fixed rate for {paces.seconds:.0f} s",
             ["events/s", "events", "p50", "p90", "p99", "p99.9", "worker, of a core"],
             [each.row() for each in self.latency],
         )
@@ -128,9 +126,7 @@ def _restored(found: Restored) -> str:
     )
 
 
-async def _engine(
-    cluster: Cluster, broker: Broker, data: Path, sizes: Sizes, report: _Report, rates: Sequence[int]
-) -> Ours:
+async def _engine(cluster: Cluster, broker: Broker, data: Path, sizes: Sizes, report: _Report, paces: Paces) -> Ours:
     ours = Ours(cluster, broker, f"b{secrets.token_hex(3)}-", data / "worker", sizes)
     await ours.prepare()
     worker = ours.worker(_ALL)
@@ -139,10 +135,8 @@ async def _engine(
         rounds = await ours.rounds([worker])
         report.add(_OURS, "exactly once", rounds)
         report.scaling.append(["1", *_cells(rounds)])
-        for rate in rates:
-            report.latency.append(
-                await paced(cluster, ours, worker, rate, sizes.clients, _WARM_SECONDS, _PACED_SECONDS)
-            )
+        for rate in paces.rates:
+            report.latency.append(await paced(cluster, ours, worker, rate, sizes.clients, paces))
             say(f"latency: {report.latency[-1].row()}")
     finally:
         worker.stop()
@@ -160,10 +154,10 @@ async def _two(ours: Ours, report: _Report) -> None:
             worker.stop()
 
 
-async def _measure(broker: Broker, data: Path, sizes: Sizes, rates: Sequence[int]) -> str:
+async def _measure(broker: Broker, data: Path, sizes: Sizes, paces: Paces) -> str:
     report = _Report()
     async with connected(broker.bootstrap) as cluster:
-        ours = await _engine(cluster, broker, data, sizes, report, rates)
+        ours = await _engine(cluster, broker, data, sizes, report, paces)
         found, report.missing = peers()
         for number, peer in enumerate(found):
             prefix = f"{ours.prefix}peer{number}-"
@@ -176,7 +170,7 @@ async def _measure(broker: Broker, data: Path, sizes: Sizes, rates: Sequence[int
         changes = await ours.book.agrees(cluster, ours.prefix + Topic.CHANGES.value)
         say(f"{changes:,} changes of the engine read back, every balance as expected")
         report.restored = await asyncio.to_thread(restore, ours, data / "worker")
-    return report.text(sizes)
+    return report.text(sizes, paces)
 
 
 def main(*, quick: bool = False) -> str:
@@ -185,8 +179,8 @@ def main(*, quick: bool = False) -> str:
     data = Path(tempfile.mkdtemp(prefix="plimsoll-bench-"))
     try:
         with running_broker() as broker:
-            sizes, rates = (_QUICK, _RATES_QUICK) if quick else (_FULL, _RATES)
-            text = asyncio.run(_measure(broker, data, sizes, rates))
+            sizes, paces = (_QUICK, _PACES_QUICK) if quick else (_FULL, _PACES)
+            text = asyncio.run(_measure(broker, data, sizes, paces))
     finally:
         shutil.rmtree(data, ignore_errors=True)
     versions = ", ".join(f"{name} {version(name)}" for name in ("aiokafka", "faust-streaming", "cramjam"))

@@ -23,6 +23,14 @@ _STEP_SECONDS: Final = 0.005
 _DRAIN_SECONDS_MAX: Final = 60.0
 
 
+class Paces(NamedTuple):
+    """Events a second, one after another; how long each is held, and how long it is held before that uncounted."""
+
+    rates: tuple[int, ...]
+    warm_seconds: float
+    seconds: float
+
+
 class Paced(NamedTuple):
     """The times of one rate, sorted, in seconds; and what share of a core the worker took."""
 
@@ -48,11 +56,9 @@ class _Change(msgspec.Struct):
 _change = msgspec.json.Decoder(_Change).decode
 
 
-async def paced(
-    cluster: Cluster, ours: Ours, worker: Measured, rate: int, clients: int, warm_seconds: float, seconds: float
-) -> Paced:
+async def paced(cluster: Cluster, ours: Ours, worker: Measured, rate: int, clients: int, paces: Paces) -> Paced:
     """Events at that rate, after some that are not counted."""
-    lines = ours.book.lines(clients, int(rate * (warm_seconds + seconds)), 1_000_000 + rate)
+    lines = ours.book.lines(clients, int(rate * (paces.warm_seconds + paces.seconds)), 1_000_000 + rate)
     reader = open_reader(cluster.bootstrap)
     await reader.start()
     places = [TopicPartition(ours.prefix + Topic.CHANGES.value, number) for number in range(PARTITIONS)]
@@ -63,7 +69,7 @@ async def paced(
     waiting: dict[str, deque[tuple[int, float]]] = {}
     took: list[float] = []
     open_events = len(lines)
-    warm = int(rate * warm_seconds)
+    warm = int(rate * paces.warm_seconds)
     sent: list[Any] = []  # Any: aiokafka's futures
 
     async def read() -> None:
