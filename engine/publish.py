@@ -1,15 +1,16 @@
-"""Sends events to a running product over HTTP: in order, again after a failure, each applied once.
+"""Sends events to a running product: in order, again after a failure, each applied once. Over HTTP it is here, to Kafka
+in ``engine.kafka.publishing``; both are a ``Door``.
 
-One request is under way at a time, so that the order of the file is the order of every client; the engine commits
-a batch at once, and a batch of a thousand events fills the wait. A request whose answer is lost is sent again: the
-events it had applied come back as duplicates, because identity decides and not delivery.
+Over HTTP one request is under way at a time, so that the order of the file is the order of every client; the engine
+commits a batch at once, and a batch of a thousand events fills the wait. A request whose answer is lost is sent again:
+the events it had applied come back as duplicates, because identity decides and not delivery.
 """
 
 import asyncio
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Final, Self
+from typing import Final, Protocol, Self
 from urllib.parse import urlsplit
 
 import httpx
@@ -95,6 +96,17 @@ class _Problem(msgspec.Struct):
     detail: str = ""
 
 
+class Door(Protocol):
+    """Takes batches, one after the other, and comes back from each when it is durable."""
+
+    async def send(self, batch: list[Piece], totals: Totals) -> list[RefusedEvent]:
+        """Sends one batch; counts in ``totals`` what was accepted or a repeat, and gives what was refused.
+
+        Raises PublishFailed.
+        """
+        ...
+
+
 OnBatch = Callable[[list[Piece], list[RefusedEvent], Totals], None]
 
 
@@ -110,25 +122,32 @@ async def publish(pieces: Iterable[Piece], options: PublishOptions, on_batch: On
 
     Raises PublishFailed where the product takes nothing for ``give_up_seconds``, or refuses to talk at all.
     """
-    totals = Totals()
     async with _Sender(options) as sender:
-        for batch in _batches(pieces, options):
-            refused = await sender.send([piece for piece in batch if not piece.too_long], totals)
-            for piece in batch:
-                if piece.too_long:
-                    refused.append(_refused(piece, None, "expected one event a line, found a line that is too long"))
-            for event in refused:
-                totals.refused[event.reason] = totals.refused.get(event.reason, 0) + 1
-            totals.sent += len(batch)
-            on_batch(batch, refused, totals)
+        return await publish_through(sender, pieces, options.batch_events_max, options.batch_bytes_max, on_batch)
+
+
+async def publish_through(
+    door: Door, pieces: Iterable[Piece], batch_events_max: int, batch_bytes_max: int, on_batch: OnBatch
+) -> Totals:
+    """The same through any door."""
+    totals = Totals()
+    for batch in _batches(pieces, batch_events_max, batch_bytes_max):
+        refused = await door.send([piece for piece in batch if not piece.too_long], totals)
+        for piece in batch:
+            if piece.too_long:
+                refused.append(_refused(piece, None, "expected one event a line, found a line that is too long"))
+        for event in refused:
+            totals.refused[event.reason] = totals.refused.get(event.reason, 0) + 1
+        totals.sent += len(batch)
+        on_batch(batch, refused, totals)
     return totals
 
 
-def _batches(pieces: Iterable[Piece], options: PublishOptions) -> Iterator[list[Piece]]:
+def _batches(pieces: Iterable[Piece], events_max: int, bytes_max: int) -> Iterator[list[Piece]]:
     batch: list[Piece] = []
     batch_bytes = 0
     for piece in pieces:
-        full = len(batch) >= options.batch_events_max or batch_bytes + len(piece.raw) > options.batch_bytes_max
+        full = len(batch) >= events_max or batch_bytes + len(piece.raw) > bytes_max
         if batch and full:
             yield batch
             batch, batch_bytes = [], 0

@@ -4,8 +4,10 @@ from collections.abc import Iterator
 
 import click
 
-from engine.cli.options import door_options, json_option
-from engine.cli.sending import Report, end, send, show_totals
+from engine.cli.kafka_options import cluster_options
+from engine.cli.options import app_option, door_options, json_option
+from engine.cli.sending import Report, destination, end, send, show_totals
+from engine.config import Config
 from engine.failures import WrongUse
 from engine.importers.asterisk import read_asterisk
 from engine.importers.calls import Terms
@@ -14,7 +16,7 @@ from engine.importers.generic import read_generic
 from engine.importers.mapping import load_mapping
 from engine.importers.rating import load_rates
 from engine.importers.rows import Imported, Rejected, Row, Skipped
-from engine.publish import Piece, PublishOptions, RefusedEvent, Totals
+from engine.publish import Piece, RefusedEvent, Totals
 from schemas.times import TimeError, zone
 
 _RAW_CHARACTERS_MAX = 64 * 1024  # a rejected record is kept to be mended; one that is longer is damaged anyway
@@ -35,6 +37,8 @@ _RAW_CHARACTERS_MAX = 64 * 1024  # a rejected record is kept to be mended; one t
 @click.option("--rejected", metavar="FILE", help="Write what was refused here, one JSON object a line.")
 @click.option("--output", metavar="FILE", type=click.File("wb"), help='Write the events here ("-") and send nothing.')
 @door_options
+@cluster_options
+@app_option
 @json_option
 def import_records(
     form: str,
@@ -52,9 +56,11 @@ def import_records(
     output: click.utils.LazyFile | None,
     url: str,
     key: str | None,
+    config: Config,
+    app: str,
     as_json: bool,
 ) -> None:
-    """Sends the call records in FILE... as charges. Importing a file twice changes nothing.
+    """Sends the call records in FILE... as charges, over HTTP or to Kafka. Importing a file twice changes nothing.
 
     freeswitch: mod_json_cdr, one record a file (or folders of them) or a line. asterisk: Master.csv of cdr_csv.
     generic: any CSV, by a mapping. A bad record is told and counted, never stops the rest; exit 1 where there was
@@ -78,7 +84,7 @@ def import_records(
     counts: dict[str, dict[str, int]] = {"skipped": {}, "rejected": {}}
     with Report(rejected, None) as report:
         events = _events(_rows(form, list(files), terms, time_zone, mapping), counts, report)
-        totals = send(events, PublishOptions(url, key), report) if output is None else _write(events, output)
+        totals = send(events, destination(config, app, url, key), report) if output is None else _write(events, output)
     bad = sum(counts["rejected"].values())
     shown: dict[str, object] = {"records": totals.sent + bad + sum(counts["skipped"].values())}
     shown |= {"skipped": counts["skipped"], "rejected": bad, "sent": totals.sent}

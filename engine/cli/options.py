@@ -27,6 +27,13 @@ def door_options(command: F) -> F:
     return url(key(command))
 
 
+def app_option(command: F) -> F:
+    """``--app``, what the ids that fence start with: the same for the workers and for whoever writes configuration."""
+    return click.option(
+        "--app", default="plimsoll", show_default=True, help="Kafka: name of the engine, as `worker` has it."
+    )(command)
+
+
 def json_option(command: F) -> F:
     """``--json``."""
     return click.option("--json", "as_json", is_flag=True, help="Write JSON.")(command)

@@ -1,19 +1,25 @@
-"""What `publish` and `import` share: the progress bar, the list of what was refused, the totals."""
+"""What `publish` and `import` share: where events go, the progress bar, the list of what was refused, the totals."""
 
 import asyncio
 import sys
 from collections.abc import Iterable
 from types import TracebackType
-from typing import IO, Final, Self
+from typing import IO, TYPE_CHECKING, Any, Final, Self
 
 import click
 import msgspec
+from click.core import ParameterSource
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
+from engine.cli.kafka_options import connecting
 from engine.cli.options import show_json
+from engine.config import Config
 from engine.failures import OperationalError, WrongUse
 from engine.publish import OnBatch, Piece, PublishOptions, RefusedEvent, Totals, publish
+
+if TYPE_CHECKING:
+    from engine.kafka.publishing import KafkaPublishOptions
 
 _TOLD_MAX: Final = 20
 """Refusals told one by one; beyond them a list in a file is what helps."""
@@ -77,7 +83,33 @@ class Report:
         self._progress.update(self._task, completed=done_bytes, description=f"{totals.sent:,} sent")
 
 
-def send(pieces: Iterable[Piece], options: PublishOptions, report: Report, taken: OnBatch | None = None) -> Totals:
+def destination(
+    config: Config, app: str, url: str, key: str | None, **given: Any
+) -> "PublishOptions | KafkaPublishOptions":  # Any: what both kinds of options have
+    """Where events go: to the cluster of the configuration, or over HTTP where there is none or --url is given.
+
+    Raises WrongUse where both are asked for.
+    """
+    context = click.get_current_context()
+    asked = {name for name in ("url", "bootstrap") if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
+    if len(asked) == 2:
+        raise WrongUse("expected --url or --bootstrap, found both: events go to one place")
+    if config.kafka is None or "url" in asked:
+        return PublishOptions(url, key, **given)
+    with connecting(config.kafka):
+        from engine.kafka.publishing import KafkaPublishOptions
+
+        return KafkaPublishOptions(
+            connection=config.kafka, app=config.kafka.prefix + app, prefix=config.kafka.prefix, **given
+        )
+
+
+def send(
+    pieces: Iterable[Piece],
+    options: "PublishOptions | KafkaPublishOptions",
+    report: Report,
+    taken: OnBatch | None = None,
+) -> Totals:
     """Sends everything and reports on the way; ``taken`` is told of each batch first."""
 
     def on_batch(batch: list[Piece], refused: list[RefusedEvent], totals: Totals) -> None:
@@ -87,7 +119,12 @@ def send(pieces: Iterable[Piece], options: PublishOptions, report: Report, taken
             report.refused(event)
         report.moved(totals, batch[-1].end)
 
-    return asyncio.run(publish(pieces, options, on_batch))
+    if isinstance(options, PublishOptions):
+        return asyncio.run(publish(pieces, options, on_batch))
+    with connecting(options.connection):
+        from engine.kafka.publishing import publish_to_kafka
+
+        return asyncio.run(publish_to_kafka(pieces, options, on_batch))
 
 
 def show_totals(totals: dict[str, object], as_json: bool) -> None:
