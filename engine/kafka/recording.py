@@ -25,6 +25,7 @@ _COUNT: Final = struct.Struct(">I")
 _KEPT: Final = struct.Struct(">II")
 _IDENTITY_BYTES: Final = 16
 _EVENT_BYTES: Final = 32
+_EVENT: Final = struct.Struct(">16s16s")
 _TOPICS: Final = {number: topic for topic, number in TOPIC_NUMBERS.items()}
 
 
@@ -79,20 +80,19 @@ def _chunk(identities: dict[bytes, bytes | None]) -> bytes:
     return b"".join(parts + kept)
 
 
-def _identities(chunk: bytes) -> dict[bytes, bytes]:
+def _put_identities(batch: Batch, chunk: bytes) -> None:
+    """Adds the identities of a chunk to a batch, which uses their family."""
     (count,) = _COUNT.unpack_from(chunk)
-    found: list[tuple[bytes, bytes]] = []
-    for place in range(count):
-        at = _COUNT.size + place * _EVENT_BYTES
-        found.append((chunk[at : at + _IDENTITY_BYTES], chunk[at + _IDENTITY_BYTES : at + _EVENT_BYTES]))
     at = _COUNT.size + count * _EVENT_BYTES
-    while at < len(chunk):
+    put = batch.put
+    for identity, head in _EVENT.iter_unpack(memoryview(chunk)[_COUNT.size : at]):
+        put(identity, head)
+    while at < len(chunk):  # those that keep more are put again, whole
         place, length = _KEPT.unpack_from(chunk, at)
         at += _KEPT.size
-        identity, value = found[place]
-        found[place] = (identity, value + chunk[at : at + length])
+        identity, head = _EVENT.unpack_from(chunk, _COUNT.size + place * _EVENT_BYTES)
+        put(identity, head + chunk[at : at + length])
         at += length
-    return dict(found)
 
 
 def write_pairs(store: Store, batch: Batch, partition: int, pairs: list[Pair]) -> None:
@@ -100,20 +100,20 @@ def write_pairs(store: Store, batch: Batch, partition: int, pairs: list[Pair]) -
     begin = keys.prefix(partition, keys.SEEN)
     batch.use(STATE)
     chunks: list[tuple[bytes, bytes]] = []
+    put = batch.put
     for key, value in pairs:
         if value is None:
             batch.delete(key)
         elif key.startswith(begin):
-            batch.put(key, b"")
+            put(key, b"")
             chunks.append((key, value))
         else:
-            batch.put(key, value)
+            put(key, value)
     for key, value in chunks:
         family = f"{_FAMILY}{_span_of(begin, key)}"
         store.add_family(family)
         batch.use(family)
-        for identity, seen in _identities(value).items():
-            batch.put(identity, seen)
+        _put_identities(batch, value)
 
 
 def chunks_before(store: Store, partition: int, span: int, chunks_max: int) -> list[bytes]:
