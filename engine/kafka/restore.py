@@ -36,11 +36,11 @@ class Changelog:
     def __init__(
         self, options: TaskOptions, number: int, consumer: Consumer, store: RocksStore, position: int, end: int
     ) -> None:
+        self.number = number
         self.store = store
         self.position = position
         self.end = end
         self._options = options
-        self._number = number
         self._consumer = consumer
         self._place = options.changelog(number)
 
@@ -59,8 +59,8 @@ class Changelog:
     def write(self, pairs: list[Pair], position: int, now: int) -> None:
         """Records, the position after them, and the time at which that was so, in one WriteBatch."""
         batch = self.store.batch()
-        write_pairs(self.store, batch, self._number, pairs)
-        write_standing(batch, self._number, standing_of(self._options, position, now))
+        write_pairs(self.store, batch, self.number, pairs)
+        write_standing(batch, self.number, standing_of(self._options, position, now))
         self.store.write(batch)
         self.position = position
 
