@@ -41,6 +41,12 @@ class StandbyTask:
         self._stores = LocalStores(options, number, tell, self._metrics)
         self._back_off = BackOff()
         self._lag: int | None = None
+        self._position: int | None = None
+
+    @property
+    def position(self) -> int | None:
+        """The offset of the changelog up to which the store has everything; None: not known."""
+        return self._position
 
     @property
     def lag_records(self) -> int | None:
@@ -78,17 +84,20 @@ class StandbyTask:
                 self._tell(f"standby {self.number}: stands by from {changelog.position}")
                 await self._follow(changelog)
             finally:
-                self._lag = None
+                self._lag = self._position = None
                 changelog.store.close()
 
     async def _follow(self, changelog: Changelog) -> None:
         gauge = self._metrics.standby_lag_records.labels(str(self.number))
+        restored = self._metrics.restored_records.labels(str(self.number))
         renewed = time.monotonic()
         while True:
             read = await changelog.read(self._clock)
-            self._lag = changelog.end - changelog.position
+            self._position = changelog.position
+            self._lag = max(0, changelog.end - changelog.position)
             gauge.set(self._lag)
             if read:
+                restored.inc(read)
                 self._back_off.worked()
             moment = time.monotonic()
             if moment - renewed >= _RENEW_SECONDS and self._lag == 0:

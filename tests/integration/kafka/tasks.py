@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 
 from prometheus_client import CollectorRegistry
 
-from engine.kafka.clients import open_producer
+from engine.kafka.clients import open_consumer, open_producer
 from engine.kafka.metrics import TaskMetrics
 from engine.kafka.task import TaskOptions
 from engine.kafka.transactions import Sent, transact
@@ -91,6 +91,16 @@ async def fill_changelog(cluster: Cluster, options: TaskOptions, number: int, re
     sent: list[Sent] = [(1, begin + b"c-%d" % each, b"x" * 40, []) for each in range(records)]
     await transact(producer, {(options.changelog(number).topic, number): sent})
     await producer.stop()
+
+
+async def end_of_changelog(cluster: Cluster, options: TaskOptions, number: int) -> int:
+    """The offset after everything that is committed in a partition of the changelog."""
+    consumer = open_consumer(cluster.connection, "test")
+    await consumer.start()
+    place = options.changelog(number)
+    end = (await consumer.end_offsets([place]))[place]
+    await consumer.stop()
+    return end
 
 
 def dumped(options: TaskOptions, number: int) -> dict[tuple[str, bytes], bytes]:
