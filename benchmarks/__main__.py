@@ -5,7 +5,7 @@
 
 import sys
 
-from benchmarks import authorize, dedupe, embedded, fold, memory
+from benchmarks import authorize, dedupe, embedded, fold, memory, what_if
 from benchmarks.report import environment
 
 _QUICK = "--quick"
@@ -24,6 +24,7 @@ _QUESTIONS = {
     "authorize": authorize.main,
     "memory": memory.main,
     "dedupe": dedupe.main,
+    "what_if": what_if.main,
     "kafka": _kafka,
 }
 

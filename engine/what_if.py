@@ -22,7 +22,7 @@ from schemas.outputs import Notification
 from schemas.reasons import Refusal
 from schemas.times import format_time
 
-BATCH_RECORDS_MAX: Final = 2_000  # enough to spread the cost of a batch, few enough to stay in the processor's cache
+BATCH_RECORDS_MAX: Final = 500  # enough to spread the cost of a batch, few enough to stay in the processor's cache
 
 Changed = Profile | TimeBalancePlan
 

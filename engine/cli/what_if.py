@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from engine.cli.options import json_option, show_json, show_table
+from engine.collector import spare_collector
 from engine.core.fold import Record
 from engine.failures import WrongUse
 from engine.lines import STDIN, InputLine, open_input, read_lines
@@ -57,6 +58,7 @@ def what_if(
     if not changed:
         raise WrongUse("nothing is changed: give --profile or --plan")
     experiment = Experiment(changed, _instant(since))
+    spare_collector()
     _fold(log, experiment)
     answer = experiment.answer(limit=limit)
     if as_json:
