@@ -1,5 +1,7 @@
 """A command of ours with a fault in it: ``python -m tests.integration.torture.entry worker ...``.
 
+Beside the commands of `plimsoll` it knows ``configure BOOTSTRAP PREFIX PARTITIONS``, which writes one exchange rate.
+
 TORTURE_KILL=POINT:PASSES ends the process by SIGKILL, from inside, when it passes a point for the so-manieth time:
 
 sent        all of a transaction is with the broker, and the commit is not asked for: it stays open
@@ -15,16 +17,21 @@ The engine's own code runs as it is; the client library's producer and the store
 """
 
 import asyncio
+import json
 import os
 import signal
 import sys
+import time
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
 
 from engine.cli import main
+from engine.kafka.clients import Connection
+from engine.kafka.configuration import ConfigurationWriter, WriterOptions
 from engine.store.ports import Batch
 from engine.store.rocks import RocksStore
+from schemas.times import format_time
 from schemas.topics import Topic
 
 KILL: Final = "TORTURE_KILL"
@@ -110,7 +117,7 @@ def write(self: RocksStore, batch: Batch) -> None:
 
 
 def run() -> None:
-    """The command line of ours, in this process, with the faults in place."""
+    """A command, in this process, with the faults in place."""
     for name, wrapper in (
         ("begin_transaction", begin_transaction),
         ("send_batch", send_batch),
@@ -118,8 +125,24 @@ def run() -> None:
     ):
         setattr(AIOKafkaProducer, name, wrapper)
     RocksStore.write = write  # type: ignore[method-assign]  # a fault from outside is what this file is for
-    sys.argv[0] = "plimsoll"
-    main()
+    if sys.argv[1] == "configure":
+        asyncio.run(_configure(*sys.argv[2:]))
+    else:
+        sys.argv[0] = "plimsoll"
+        main()
+
+
+async def _configure(bootstrap: str, prefix: str, partitions: str) -> None:
+    """One rate, by the writer of configuration; fails where it is not accepted everywhere."""
+    now = time.time_ns()
+    rate = {"type": "exchange_rate", "base": "EUR", "quote": "USD", "rate": f"1.{now % 1000:03}1"}
+    event = rate | {"source": "configure", "id": str(now), "time": format_time(now // 1000)}
+    connection = Connection(bootstrap=bootstrap)
+    app = f"{prefix}plimsoll"
+    options = WriterOptions(connection=connection, app=app, prefix=prefix, partitions=int(partitions))
+    async with ConfigurationWriter(options) as writer:
+        (written,) = await writer.submit([json.dumps(event).encode()])
+    assert written.status == "accepted", written
 
 
 if __name__ == "__main__":

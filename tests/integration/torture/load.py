@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from engine.kafka.clients import Connection, security
+from engine.kafka.configuration import ConfigurationWriter, WriterFenced, WriterOptions
 from schemas.times import SECOND, format_time
 from schemas.topics import Topic, partition_of
 from tests.integration.torture.mirror import Name, field_of, name_of
@@ -20,6 +21,7 @@ from tests.simulation.workload import CLIENTS, Author
 
 MANY: Final = 60  # clients besides the author's, so that every partition has some
 _STEP_SECONDS: Final = 0.05
+_CONFIGURE_SECONDS: Final = 1.0
 _LINES_BACK: Final = 300  # how far back repeats look
 _REQUEST_MS: Final = 10_000
 _RESEND_SECONDS: Final = 0.2
@@ -134,6 +136,11 @@ class Load:
         self.sent: Counter[Name] = Counter()
         self.acknowledged: Counter[Name] = Counter()
         self.lines = 0
+        self.configured: Counter[str] = Counter()
+        """What the writer of configuration answered."""
+        self.writing = WriterOptions(
+            connection=connection, app=f"{prefix}plimsoll", prefix=prefix, partitions=partitions
+        )
         self._rate = rate
         self._connection = connection
         self._topic = prefix + Topic.EVENTS.value
@@ -168,18 +175,35 @@ class Load:
             else:
                 return
 
-    async def everywhere(self, line: bytes) -> None:
-        """A line to every partition, acknowledged by each."""
-        await self._all([(line, number) for number in range(self._partitions)])
-
     async def all(self, lines: list[bytes]) -> None:
         """Lines to their clients' partitions, acknowledged."""
-        await self._all([(line, self._place(line)) for line in lines])
-
-    async def _all(self, wanted: list[tuple[bytes, int]]) -> None:
-        for line, number in wanted:
-            self._remember(line, number)
+        for line in lines:
+            self._remember(line, self._place(line))
         await self._flush()
+
+    async def set_up(self) -> None:
+        """Configuration, then clients: before any worker there is nobody who could answer for it."""
+        async with ConfigurationWriter(self.writing) as writer:
+            await writer.append(self.writer.set_up())
+        await self.all(self.writer.clients())
+
+    async def configure(self) -> None:
+        """Writes configuration while it is let, for ever, and takes note of what every partition has taken."""
+        while True:
+            try:
+                async with ConfigurationWriter(self.writing) as writer:
+                    while True:
+                        await self._open.wait()
+                        line = self.writer.configuration()
+                        (written,) = await writer.submit([line])
+                        self.configured[written.status] += 1
+                        if written.status == "accepted":
+                            name = name_of(line, 0)
+                            assert name is not None
+                            self.acknowledged.update((number, *name[1:]) for number in range(self._partitions))
+                        await asyncio.sleep(_CONFIGURE_SECONDS)
+            except (KafkaError, WriterFenced):
+                await asyncio.sleep(_RESEND_SECONDS)
 
     async def run(self) -> None:
         """Sends while it is let, for ever."""

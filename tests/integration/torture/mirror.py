@@ -7,22 +7,25 @@ what that fold says, byte for byte.
 
 import asyncio
 import json
+import time
 from collections import Counter
 from typing import Any, Final
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 
-from engine.core.fold import fold, new_outcome
+from engine.core.fold import new_outcome
 from engine.core.outcome import ACCEPTED, DUPLICATE
 from engine.core.state import State
 from engine.kafka.clients import Connection, Consumer, open_consumer, security
-from engine.kafka.folding import ENGINE_HEADER, read_record
+from engine.kafka.folding import Revised, fold_records, is_by_engine, read_record
 from engine.kafka.topics import CHANGELOG
 from engine.log.chunks import TOPIC_NUMBERS, Entry
 from engine.partition import keys
 from engine.partition.partition import Meta, key_of, topic_of
+from engine.partition.revisions import MemoryRevisions
 from schemas.engine_events import encode_engine_event
 from schemas.events import Tick
 from schemas.outputs import Change, encode_output
@@ -50,9 +53,22 @@ def name_of(line: bytes, partition: int) -> Name | None:
     return None if source is None or identity is None else (partition, source, identity)
 
 
+async def _ends(consumer: Any, places: list[TopicPartition]) -> dict[TopicPartition, int]:  # Any: of two kinds
+    """Where the partitions end, asked until the brokers that may just be away answer."""
+    deadline = time.monotonic() + _STALL_SECONDS_MAX
+    while True:
+        try:
+            return dict(await consumer.end_offsets(places))
+        except KafkaError:
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(_AGAIN_SECONDS)
+
+
 _COMPARED: Final = (Topic.NOTIFICATIONS, Topic.JOURNAL, Topic.REJECTIONS)
 _READ: Final = (*(topic.value for topic in (Topic.EVENTS, Topic.CHANGES, *_COMPARED)), CHANGELOG)
 _FETCH_MS: Final = 200
+_AGAIN_SECONDS: Final = 0.3
 _RECORDS_MAX: Final = 5_000
 _STALL_SECONDS_MAX: Final = 60.0
 _EVENTS: Final = TOPIC_NUMBERS[Topic.EVENTS]
@@ -64,6 +80,7 @@ class _Part:
     def __init__(self, number: int) -> None:
         self.number = number
         self.state = State()
+        self.revisions = MemoryRevisions()
         self.events: list[ConsumerRecord[bytes, bytes]] = []
         self.next_event = 0
         self.found: dict[Topic, list[Kept]] = {topic: [] for topic in _COMPARED}
@@ -82,6 +99,8 @@ class Mirror:
     def __init__(self, connection: Connection, prefix: str, partitions: int) -> None:
         self.folded: list[list[Folded]] = [[] for _ in range(partitions)]
         self.in_log: Counter[Name] = Counter()
+        self.configured: Counter[Name] = Counter()
+        """What came from the writer of configuration, its questions left out."""
         self.accepted: Counter[Name] = Counter()
         self.counts: Counter[str] = Counter()
         self._connection = connection
@@ -108,7 +127,7 @@ class Mirror:
         wanted = names or _READ
         places = [TopicPartition(self._prefix + name, part.number) for name in wanted for part in self._parts]
         self._consumer.assign(places)
-        ends = await self._consumer.end_offsets(places)
+        ends = await _ends(self._consumer, places)
         for place in places:
             self._consumer.seek(place, self._positions.get(place, 0))
         async with asyncio.timeout(_STALL_SECONDS_MAX):
@@ -141,11 +160,11 @@ class Mirror:
         await self.read(CHANGELOG)
         return list(self._parts[number].metas)
 
-    async def is_open(self, number: int) -> bool:
-        """Whether the changelog of a partition ends with a transaction that nobody has ended."""
-        place = TopicPartition(self._prefix + CHANGELOG, number)
-        ends = await self._plain.end_offsets([place])
-        return bool((await self._consumer.end_offsets([place]))[place] < ends[place])
+    async def ends(self, name: str) -> list[tuple[int, int]]:
+        """By partition of a topic, how far it can be read, and where it ends; less is where a transaction is open."""
+        places = [TopicPartition(self._prefix + name, part.number) for part in self._parts]
+        stable, ends = await _ends(self._consumer, places), await _ends(self._plain, places)
+        return [(stable[place], ends[place]) for place in places]
 
     def committed(self, number: int) -> int:
         """The position in `events` that the changelog, as it was read last, says is committed."""
@@ -185,22 +204,23 @@ class Mirror:
         assert record.value is not None
         read = read_record(record)
         out = new_outcome(every_change=True)
-        fold(part.state, (read,), out)
-        own = any(name == ENGINE_HEADER for name, _ in record.headers)
+        fold_records(part.state, part.revisions, (read,), out)
         event, answer = read.event, out.answers[0]
         entry = Entry("", record.timestamp * 1000, record.value)
         self.folded[part.number].append(
             Folded(part.number, record.offset, entry, event, answer, list(out.outputs), list(out.legs))
         )
         self._decided.update(encode_engine_event(leg) for leg in out.legs)
-        if own:
+        if is_by_engine(record.headers):
             self.counts["ticks" if isinstance(event, Tick) else "legs"] += 1
             if not isinstance(event, Tick):
                 self._written[record.value] += 1
+        elif isinstance(read, Revised) and read.asks:
+            self.counts["questions"] += 1
         else:
             name = name_of(record.value, part.number)
             if name is not None:
-                self.in_log[name] += 1
+                (self.configured if isinstance(read, Revised) else self.in_log)[name] += 1
                 self.accepted[name] += answer is ACCEPTED
             self.counts["accepted" if answer is ACCEPTED else "repeats" if answer is DUPLICATE else "refused"] += 1
         for output in out.outputs:
@@ -238,7 +258,7 @@ class Mirror:
 
     def check_names(self, acknowledged: Counter[Name], sent: Counter[Name]) -> None:
         """Every acknowledged event is in the log, none more often than it was sent, and none applied twice."""
-        lost = [name for name in acknowledged if not self.in_log[name]]
+        lost = [name for name in acknowledged if not self.in_log[name] and not self.configured[name]]
         assert not lost, f"{len(lost)} acknowledged events are not in the log: {lost[:5]}"
         more = [name for name, count in self.in_log.items() if count > sent[name]]
         assert not more, f"{len(more)} events are in the log more often than they were sent: {more[:5]}"

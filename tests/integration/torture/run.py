@@ -12,7 +12,7 @@ from typing import Final
 
 from engine.kafka.clients import Connection, open_admin
 from engine.kafka.task import TaskOptions
-from engine.kafka.topics import create_topics
+from engine.kafka.topics import CHANGELOG, create_topics
 from engine.kafka.worker import cluster_of
 from tests.integration.torture.load import Load
 from tests.integration.torture.mirror import Mirror
@@ -73,6 +73,7 @@ class TortureRun:
             for number in range(workers)
         ]
         self.tell = tell
+        self.chance = random.Random(seed)
         self._folder = folder
         self._planted = planted
         self._looks = looking
@@ -93,26 +94,68 @@ class TortureRun:
             for part in (self.load, self.mirror):
                 await part.start()
                 stack.push_async_callback(part.stop)
-            for line in self.load.writer.set_up():
-                await self.load.everywhere(line)
-            await self.load.all(self.load.writer.clients())
+            await self.load.set_up()
             for each in (self.load.run(), self._watch.run()):
                 task = asyncio.create_task(each)
                 stack.push_async_callback(_cancelled, task)
-            yield self
+            self._configuring = asyncio.create_task(self.load.configure())
+            try:
+                yield self
+            finally:
+                await _cancelled(self._configuring)
 
     def _kill_all(self) -> None:
         for slot in self.slots:
             if slot.worker is not None:
                 slot.worker.kill()
 
+    # Processes
+
     def start(self, slot: Slot, kill: str | None = None) -> Worker:
         """A worker of that slot, beside nobody."""
         assert slot.worker is None or not slot.worker.lives
+        slot.data.mkdir(parents=True, exist_ok=True)
         slot.worker = Worker(
-            self.connection.bootstrap, self.prefix, slot.data, slot.partitions, kill=kill, planted=self._planted
+            self._folder / f"{slot.name}.told",
+            [
+                *("worker", "--bootstrap", self.connection.bootstrap, "--prefix", self.prefix),
+                *("--data", str(slot.data), "--partitions", ",".join(map(str, slot.partitions))),
+            ],
+            partitions=slot.partitions,
+            kill=kill,
+            planted=self._planted,
         )
         return slot.worker
+
+    async def working(self, slot: Slot) -> Worker:
+        """The worker of that slot, started where there is none, once it works on what it was given."""
+        worker = slot.worker if slot.worker is not None and slot.worker.lives else self.start(slot)
+        await worker.ready()
+        assert worker.lives, f"{slot.name} ended by itself:\n{worker.shown()}"
+        return worker
+
+    async def end(self, slot: Slot) -> None:
+        """SIGTERM, after which it ends well and soon."""
+        assert slot.worker is not None
+        began = time.monotonic()
+        slot.worker.send(signal.SIGTERM)
+        code = await slot.worker.ended()
+        assert code == 0, f"{slot.name} ended with {code} after SIGTERM:\n{slot.worker.shown()}"
+        self.report.stop_seconds_max = max(self.report.stop_seconds_max, time.monotonic() - began)
+
+    def start_configuring(self, kill: str | None) -> Worker:
+        """A process that writes one piece of configuration."""
+        place = (self.connection.bootstrap, self.prefix, str(PARTITIONS))
+        return Worker(self._folder / "configure.told", ["configure", *place], kill=kill)
+
+    @asynccontextmanager
+    async def configuring_stopped(self) -> AsyncIterator[None]:
+        """The load writes no configuration meanwhile: there is one writer at a time."""
+        await _cancelled(self._configuring)
+        try:
+            yield
+        finally:
+            self._configuring = asyncio.create_task(self.load.configure())
 
     # Kills
 
@@ -122,8 +165,10 @@ class TortureRun:
             await _all(self._killed(slot, -(-count // len(self.slots))) for slot in self.slots)
 
     async def _killed(self, slot: Slot, count: int) -> None:
-        for _ in range(count):
-            point = slot.chance.choice(_POINTS)
+        points: list[str] = []
+        for number in range(count):
+            points = points or slot.chance.sample(_POINTS, len(_POINTS))
+            point = points.pop() if number else "committed"
             inside = point not in ("outside", "starting")
             passes = slot.chance.randint(1, _PASSES_MAX.get(point, _PASSES_ELSE_MAX))
             worker = self.start(slot, f"{point}:{passes}" if inside else None)
@@ -137,24 +182,29 @@ class TortureRun:
             assert worker.popen.wait() == -signal.SIGKILL, f"{slot.name} ended by itself:\n{worker.shown()}"
             self.report.kills[point] += 1
             if self._looks:
-                await self._look(slot)
+                await self.look(slot)
 
-    async def _look(self, slot: Slot) -> None:
-        """Where a kill landed: each store must be at something that was committed, the last of it or one before."""
+    async def look(self, slot: Slot, data: Path | None = None) -> None:
+        """Where a kill landed: each store must be at something that was committed, the last of it or one before.
+
+        ``data``: the folder of a former worker of that slot, which may be any time behind.
+        """
         async with self._looking:
             found = set()
             await asyncio.sleep(_SETTLE_SECONDS)
             for number in slot.partitions:
-                meta = await asyncio.to_thread(meta_of, slot.data, self.prefix, number)
+                meta = await asyncio.to_thread(meta_of, data or slot.data, self.prefix, number)
                 end = time.monotonic() + _SEEN_SECONDS_MAX
                 while meta is not None and meta not in await self.mirror.metas(number):
                     assert time.monotonic() < end, f"the store of partition {number} is ahead of what was committed"
                     await asyncio.sleep(_SETTLE_SECONDS)
                 if meta is not None and meta != (await self.mirror.metas(number))[-1]:
                     found.add("store behind the changelog")
-                if await self.mirror.is_open(number):
-                    found.add("transaction left open")
-            self.report.landed.update(found or {"nothing under way"})
+            ends = await self.mirror.ends(CHANGELOG)
+            if any(stable < end for stable, end in (ends[number] for number in slot.partitions)):
+                found.add("transaction left open")
+            if data is None:
+                self.report.landed.update(found or {"nothing under way"})
 
     def check_landed(self) -> None:
         """Fails where no kill was between a commit and the store's write: it has shown less than it should."""
@@ -182,13 +232,15 @@ class TortureRun:
         for slot in self.slots:
             if slot.worker is None or not slot.worker.lives:
                 self.start(slot)
-        await asyncio.gather(*(slot.worker.ready() for slot in self.slots if slot.worker is not None))
+        for slot in self.slots:
+            await self.working(slot)
         await self.load.pause()
         async with asyncio.timeout(_DRAIN_SECONDS_MAX):
             while await self.mirror.behind():
-                self._assert_alive()
+                self.assert_alive()
                 await asyncio.sleep(_SETTLE_SECONDS)
-        await self._end_workers()
+        for slot in self.slots:
+            await self.end(slot)
         await self._compare_stores()
         await self.mirror.compare()
         self.mirror.check_names(self.load.acknowledged, self.load.sent)
@@ -196,21 +248,15 @@ class TortureRun:
         counts = self.report.counts
         counts.update(self.mirror.counts)
         self.mirror.counts.clear()
+        for status, count in self.load.configured.items():
+            counts[f"configuration {status}"] = count
         counts["acknowledged events"] = self.load.acknowledged.total()
 
-    def _assert_alive(self) -> None:
+    def assert_alive(self) -> None:
+        """Fails where a worker has ended by itself."""
         for slot in self.slots:
             assert slot.worker is not None
             assert slot.worker.lives, f"{slot.name} ended:\n{slot.worker.shown()}"
-
-    async def _end_workers(self) -> None:
-        for slot in self.slots:
-            assert slot.worker is not None
-            began = time.monotonic()
-            slot.worker.send(signal.SIGTERM)
-            code = await slot.worker.ended()
-            assert code == 0, f"{slot.name} ended with {code} after SIGTERM:\n{slot.worker.shown()}"
-            self.report.stop_seconds_max = max(self.report.stop_seconds_max, time.monotonic() - began)
 
     async def _compare_stores(self) -> None:
         """What each store holds against a restore of its partition from the changelog into an empty folder."""

@@ -31,12 +31,13 @@ class Watch:
 
     async def run(self) -> None:
         """Reads until it is cancelled."""
-        positions = dict.fromkeys(self._places, 0)
+        positions: dict[TopicPartition, int] = {}
         while True:
             consumer: Consumer = open_consumer(self._connection, "watch")
             try:
                 await consumer.start()
                 consumer.assign(self._places)
+                positions = positions or await consumer.end_offsets(self._places)
                 for place, position in positions.items():
                     consumer.seek(place, position)
                 while True:

@@ -16,7 +16,7 @@ from tests.integration.processes import environment
 from tests.integration.torture.entry import KILL, PLANTED
 
 _ROOT: Final = Path(__file__).parents[3]
-_COMMAND: Final = (sys.executable, "-m", "tests.integration.torture.entry", "worker")
+_COMMAND: Final = (sys.executable, "-m", "tests.integration.torture.entry")
 _LOOK_SECONDS: Final = 0.03
 _READY_SECONDS_MAX: Final = 60.0
 _END_SECONDS_MAX: Final = 30.0
@@ -24,32 +24,28 @@ _SHOWN_MAX: Final = 12
 
 
 class Worker:
-    """One ``plimsoll worker``. ``partitions`` None: the group's membership decides; ``kill``: a point of ``entry``."""
+    """One process of ``entry``, such as ``plimsoll worker``. What it says goes to the file ``told``; ``partitions``:
+    those that it was given, None where a group decides; ``kill`` and ``planted``: faults of ``entry``."""
 
     def __init__(
         self,
-        bootstrap: str,
-        prefix: str,
-        data: Path,
-        partitions: Sequence[int] | None,
+        told: Path,
+        arguments: Sequence[str],
         *,
+        partitions: Sequence[int] | None = None,
         kill: str | None = None,
         planted: str | None = None,
     ) -> None:
-        self.data = data
         self.partitions = partitions
-        self.started = time.monotonic()
-        data.mkdir(parents=True, exist_ok=True)
-        self._told = data.with_name(f"{data.name}.told")
-        given = () if partitions is None else ("--partitions", ",".join(map(str, partitions)))
+        self._told = told
         faults = {name: value for name, value in ((KILL, kill), (PLANTED, planted)) if value is not None}
-        with self._told.open("ab") as told:
-            self._begin = told.tell()
+        with told.open("ab") as into:
+            self._begin = into.tell()
             self.popen = subprocess.Popen(
-                [*_COMMAND, "--bootstrap", bootstrap, "--prefix", prefix, "--data", str(data), *given],
+                [*_COMMAND, *arguments],
                 stdin=subprocess.DEVNULL,
-                stdout=told,
-                stderr=told,
+                stdout=into,
+                stderr=into,
                 cwd=_ROOT,
                 env=environment() | faults,
             )
@@ -75,14 +71,16 @@ class Worker:
 
     async def ready(self) -> None:
         """Returns when it works on every partition that it was given; or has ended."""
-        assert self.partitions is not None
-        await self.until(lambda: self.works_on >= set(self.partitions or ()))
+        if self.partitions is None:
+            await self.until(lambda: "works on" in self.told())
+        else:
+            await self.until(lambda: self.works_on >= set(self.partitions or ()))
 
     async def until(self, reached: Callable[[], bool], seconds_max: float = _READY_SECONDS_MAX) -> None:
         """Returns when ``reached()`` holds, or the process has ended. Raises AssertionError after that time."""
         end = time.monotonic() + seconds_max
         while self.lives and not reached():
-            assert time.monotonic() < end, f"{self.data.name} is not where it should be:\n{self.shown()}"
+            assert time.monotonic() < end, f"{self._told.name} is not where it should be:\n{self.shown()}"
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def lived(self, seconds: float) -> bool:
@@ -98,7 +96,7 @@ class Worker:
 
     async def ended(self, seconds_max: float = _END_SECONDS_MAX) -> int:
         """Its exit code; fails where it goes on living."""
-        assert not await self.lived(seconds_max), f"{self.data.name} does not end:\n{self.shown()}"
+        assert not await self.lived(seconds_max), f"{self._told.name} does not end:\n{self.shown()}"
         return self.popen.wait()
 
     def kill(self) -> None:
