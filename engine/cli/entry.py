@@ -27,7 +27,9 @@ COMMANDS: Final[Mapping[str, str]] = {
     "mailer": "engine.cli.mailer:mailer",
     "sms": "engine.cli.sms:sms",
     "topics": "engine.cli.topics:topics",
+    "move": "engine.cli.move:move",
     "worker": "engine.cli.worker:worker",
+    "control": "engine.cli.control:control",
 }
 """Each command by where it is; a module is imported only when its command or the list of all is asked for."""
 

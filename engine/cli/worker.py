@@ -1,17 +1,23 @@
 """``plimsoll worker``: the engine over partitions of a Kafka cluster."""
 
 import asyncio
+import logging
+import re
 from pathlib import Path
 from typing import Final
 
 import click
+import msgspec
 
 from engine.cli.kafka_options import cluster_options, connecting, kafka_of
 from engine.cli.options import json_option, speaker
 from engine.config import Config
 from engine.failures import WrongUse
+from projections.api.options import ApiOptions
 
 _PARTITIONS_MAX: Final = 1024
+_ANY_HOSTS: Final = frozenset({"0.0.0.0", "::", ""})  # noqa: S104  # to be refused, not listened on
+_INSTANCE: Final = re.compile(r"[A-Za-z0-9._-]{1,128}").fullmatch
 _STANDBYS_MAX: Final = 3
 _SESSION_SECONDS_MIN: Final = 6.0  # what brokers allow by default
 _SESSION_SECONDS_MAX: Final = 60.0
@@ -63,6 +69,12 @@ def worker(
         raise WrongUse(f"--session-seconds: expected {expected}, found {session_seconds:g}")
     if not 0 <= standbys <= _STANDBYS_MAX:
         raise WrongUse(f"--standbys: expected 0 to {_STANDBYS_MAX}, found {standbys}")
+    api = msgspec.structs.replace(
+        config.api, **{name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    )
+    if numbers is None:
+        _check_address(api, advertise, instance)
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     with connecting(kafka):
         from engine.kafka.task import TaskOptions
         from engine.kafka.worker import cluster_of, run_worker
@@ -81,21 +93,45 @@ def worker(
                 await run_worker(options, numbers, speaker(as_json))
                 return
             from engine.kafka.shell.membership import MemberOptions
-            from engine.kafka.shell.worker import run_member
+            from engine.kafka.shell.worker import Member
+            from projections.api import listen
 
+            bound = listen(api)
             member = MemberOptions(
                 connection=kafka,
                 app=options.app,
                 prefix=kafka.prefix,
-                url=advertise or "http://127.0.0.1:8080",
+                url=advertise or _url(api, bound.getsockname()[1]),
                 data=Path(data),
                 instance=instance,
                 standbys=standbys,
                 session_seconds=session_seconds,
             )
-            await run_member(options, member, speaker(as_json))
+            tell = speaker(as_json)
+            tell(f"answers readers at {member.url}")
+            await Member(options, member, api, bound, tell).run()
 
         asyncio.run(work())
+
+
+def _check_address(api: ApiOptions, advertise: str | None, instance: str | None) -> None:
+    if advertise is None and api.host in _ANY_HOSTS:
+        raise WrongUse(
+            f"--advertise: expected the URL that other workers reach this one at, because it listens on {api.host}"
+        )
+    if advertise is not None and not advertise.startswith(("http://", "https://")):
+        raise WrongUse(f"--advertise: expected http://HOST:PORT or https://HOST:PORT, found {advertise!r}")
+    if instance is not None and api.port == 0 and advertise is None:
+        raise WrongUse(
+            "--instance: expected a --port that stays the same, because the group keeps the address; found 0"
+        )
+    if instance is not None and not _INSTANCE(instance):
+        raise WrongUse("--instance: expected 1 to 128 of A-Z a-z 0-9 . _ -, found another")
+
+
+def _url(api: ApiOptions, port: int) -> str:
+    host = f"[{api.host}]" if ":" in api.host else api.host
+    return f"{'http' if api.tls_key is None else 'https'}://{host}:{port}"
 
 
 def parse_partitions(given: str) -> list[int]:

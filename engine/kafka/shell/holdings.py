@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import Final, Protocol
 
-from engine.kafka.task import Fenced
+from engine.kafka.task import Fenced, PartitionTask
 
 _STOP_SECONDS_MAX: Final = 3.0  # a commit takes milliseconds; what is cut off is what a kill would cut off
 _CUT_SECONDS_MAX: Final = 1.0  # for a cut task to close its store; the folder's next task waits for it without bound
@@ -106,6 +106,7 @@ class Holdings:
         self._tell = tell
         self._failed = failed
         self._all: dict[int, Holding] = {}
+        self._paused: set[int] = set()
         self._closed = False
 
     def find(self, number: int) -> Holding | None:
@@ -124,10 +125,23 @@ class Holdings:
         for number, holding in self._all.items():
             if number not in wanted:
                 holding.tell_to_stop()
+        self._paused &= {number for number, role in wanted.items() if role is Role.ACTIVE}
         for number, role in wanted.items():
             holding = self._all.setdefault(number, Holding(number))
             if holding.role is not role or holding.is_over:
-                holding.start(role, self._work_on, self._ended)
+                holding.start(role, self._worked_on, self._ended)
+
+    def pause(self, number: int, *, paused: bool) -> None:
+        """Lets the partition rest, or go on, for as long as this worker has it."""
+        holding = self._all.get(number)
+        if holding is None or holding.role is not Role.ACTIVE:
+            return
+        if paused:
+            self._paused.add(number)
+        else:
+            self._paused.discard(number)
+        if isinstance(holding.work, PartitionTask):
+            holding.work.paused = paused
 
     async def release(self) -> None:
         """Stops every active task, and returns when all have closed their stores. Standbys disturb nobody."""
@@ -137,6 +151,12 @@ class Holdings:
         """Stops everything for good."""
         self._closed = True
         await self._stop(list(self._all.values()))
+
+    def _worked_on(self, role: Role, number: int) -> Work:
+        work = self._work_on(role, number)
+        if isinstance(work, PartitionTask):
+            work.paused = number in self._paused
+        return work
 
     async def _stop(self, holdings: list[Holding]) -> None:
         for each in holdings:

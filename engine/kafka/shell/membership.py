@@ -6,7 +6,6 @@ the control topic. It reads nothing else, and commits offsets of the control top
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,19 +14,21 @@ import msgspec
 from aiokafka.errors import KafkaError
 from faust.assignor.client_assignment import ClientMetadata
 from faust.assignor.partition_assignor import PartitionAssignor
+from mode.threads import WorkerThread
 
 from engine.connection import addresses
 from engine.failures import OperationalError
 from engine.kafka.clients import Connection
 from engine.kafka.shell.topics import CONTROL
 
+LOOK_SECONDS: Final = 5.0
 HEARTBEATS: Final = 10  # in a session: each also tells a member, soon, that the group is being shared out anew
 _REBALANCE_SECONDS: Final = 20  # how long the group waits for a member that is stopping its tasks
 _NEVER_SECONDS: Final = 10 * 365 * 86_400
 _WATCH_SECONDS: Final = 1.0
 _ANSWER_SECONDS_MAX: Final = 30.0
 _REFUSALS_MAX: Final = 30  # in a row: half a minute of a group that does not let this worker in
-_STOP_SECONDS_MAX: Final = 1.5
+_THREAD_SECONDS_MAX: Final = 1.0
 
 
 class MembershipError(OperationalError):
@@ -62,6 +63,8 @@ class Hooks(msgspec.Struct, frozen=True):
     assigned: Callable[[Assignment], None]
     commanded: Callable[[int, bytes, int], None]
     """A record of the control topic: partition, value, milliseconds."""
+    led: Callable[[], Awaitable[None]]
+    """Called on one worker of the group, every LOOK_SECONDS. Raises nothing: it would break the app."""
 
 
 class _Assignor(PartitionAssignor):
@@ -79,6 +82,18 @@ class _Assignor(PartitionAssignor):
                 "address, or after its session has ended"
             )
         super().on_assignment(assignment)
+
+
+class _Thread(WorkerThread):
+    """Faust's thread of the group's client, which cannot keep a process alive that has handed over."""
+
+    def __init__(self, service: Any, **given: Any) -> None:  # Any: mode's service
+        super().__init__(service, **given)
+        self.daemon = True
+
+    def stop(self) -> None:
+        """Waits for its end on the event loop, as Faust's does, but not for ever."""
+        self.is_stopped.wait(_THREAD_SECONDS_MAX)
 
 
 class Membership:
@@ -119,6 +134,7 @@ class Membership:
         app.on_partitions_revoked.connect(self._revoked)
         app.on_partitions_assigned.connect(self._assigned)
         app.agent(control, name="control")(self._commanded)
+        app.timer(LOOK_SECONDS, on_leader=True, name="leader")(self._led)
         return app
 
     async def start(self) -> None:
@@ -126,6 +142,7 @@ class Membership:
         self._options.data.mkdir(parents=True, exist_ok=True)
         self.app.loop = asyncio.get_running_loop()
         self.app.finalize()
+        self.app.consumer._thread.Worker = _Thread
         await self.app.start()
 
     async def watch(self) -> None:
@@ -149,11 +166,16 @@ class Membership:
             else:
                 refusals = 0
 
-    async def stop(self) -> None:
-        """Leaves the group; a static member keeps its place until its session ends."""
+    async def stop(self, seconds_max: float) -> bool:
+        """Leaves the group, if that takes no longer; whether it did. A static member keeps its place until its session
+        ends, and so does one that could not leave."""
         self.is_settled = False
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self.app.stop(), _STOP_SECONDS_MAX)
+        stopping = asyncio.create_task(self.app.stop())
+        await asyncio.wait({stopping}, timeout=seconds_max)
+        if not stopping.done():
+            return False
+        stopping.result()
+        return True
 
     def is_leader(self) -> bool:
         """Whether this is the one worker of the group that does what is done once."""
@@ -163,6 +185,10 @@ class Membership:
         """By partition the URL of the worker that the group gave it to, as far as known."""
         shared = self.app.router.external_topics_metadata()
         return {number: url for url, topics in shared.items() for number in topics.get(self._control, ())}
+
+    def urls(self) -> list[str]:
+        """The URLs of all workers that the group has shared out to, whether they got something or not."""
+        return list(self.app.router.external_topics_metadata())
 
     async def _check(self) -> None:
         """What the coordinator's task ran into. It waits until somebody looks, and Faust never does."""
@@ -182,6 +208,10 @@ class Membership:
 
     def _numbers(self, places: Any) -> frozenset[int]:  # Any: Faust's topic partitions
         return frozenset(place.partition for place in places if place.topic == self._control)
+
+    async def _led(self) -> None:
+        if self.is_settled:
+            await self._hooks.led()
 
     async def _commanded(self, stream: Any) -> None:  # Any: Faust's stream
         async for event in stream.events():

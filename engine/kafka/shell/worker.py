@@ -2,64 +2,165 @@
 
 import asyncio
 import signal
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+import socket
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
 
+from prometheus_client import CollectorRegistry
+
+from engine.kafka.metrics import TaskMetrics
+from engine.kafka.shell.commands import Commands
+from engine.kafka.shell.door import create_door
 from engine.kafka.shell.holdings import Holdings, Role, Work
+from engine.kafka.shell.leader import Leader
 from engine.kafka.shell.membership import Assignment, Hooks, MemberOptions, Membership
+from engine.kafka.shell.metrics import ShellMetrics
+from engine.kafka.shell.routing import Others
+from engine.kafka.shell.status import WorkerStatus, partitions_of, readiness
 from engine.kafka.shell.topics import make_shell_topics
+from engine.kafka.shell.views import WorkerViews
+from engine.kafka.standby import StandbyTask
 from engine.kafka.task import PartitionTask, TaskOptions
+from projections.api import ApiOptions, serve
+
+_HAND_OVER_SECONDS_MAX: Final = 4.0  # for tasks and group together; usually half a second
+_LEAVE_SECONDS_MIN: Final = 0.3
+_CANCEL_SECONDS_MAX: Final = 0.2
+_DOOR_SECONDS_MAX: Final = 0.5  # what is in flight has been answered, or is asked of another worker again
 
 
-async def run_member(options: TaskOptions, member: MemberOptions, tell: Callable[[str], None]) -> None:
-    """Works on what the group gives until SIGTERM or SIGINT, then hands over. Raises what ends the process:
-    MembershipError, StoreError, AssertionError, KafkaError."""
-    stop = asyncio.Event()
+class Member:
+    """One worker. ``bound``: where its door listens already."""
+
+    def __init__(
+        self,
+        options: TaskOptions,
+        member: MemberOptions,
+        api: ApiOptions,
+        bound: socket.socket,
+        tell: Callable[[str], None],
+    ) -> None:
+        self._options = options
+        self._member = member
+        self._api = api
+        self._bound = bound
+        self._tell = tell
+        self._stop = asyncio.Event()
+        self._failure: Exception | None = None
+        registry = CollectorRegistry()
+        self._task_metrics, self._metrics = TaskMetrics(registry), ShellMetrics(registry)
+        self._holdings = Holdings(self._work_on, tell, self._failed)
+        self._commands = Commands(self._holdings, tell, self._failed, self._count_command)
+        self._membership = Membership(member, Hooks(self._revoked, self._assigned, self._commands.take, self._led))
+        self._others = Others(self._metrics.forwarded)
+        self._leader = Leader(
+            options.partitions, self._others, self._metrics, tell, self._membership.urls, self._status
+        )
+        views = WorkerViews(
+            options.partitions,
+            member.url,
+            self._holdings,
+            self._others,
+            self._membership.owners,
+            lambda: readiness(self._holdings, lambda: self._membership.is_settled),
+        )
+        self._door = create_door(views, self._status, api, registry)
+
+    async def run(self) -> None:
+        """Works on what the group gives until SIGTERM or SIGINT, then hands over, in less than 5 s. Raises what ended
+        it: MembershipError, StoreError, AssertionError, ListenError, TopicError, KafkaError."""
+        closing = asyncio.Event()
+        with _signals(self._stop):
+            door = asyncio.create_task(self._guarded(serve(self._door, self._api, closing, self._bound)))
+            try:
+                await self._work()
+            finally:
+                closing.set()
+                await asyncio.wait({door}, timeout=_DOOR_SECONDS_MAX)
+                door.cancel()
+                await self._others.close()
+        if self._failure is not None:
+            raise self._failure
+        self._tell("stopped: its partitions are free for others")
+
+    async def _work(self) -> None:
+        options = self._options
+        await make_shell_topics(options.connection, options.prefix, options.app, options.partitions)
+        starting = asyncio.create_task(self._guarded(self._joined()))
+        try:
+            await self._stop.wait()
+        finally:
+            # The tasks end first, while the group still hears from us, and only then is it told.
+            self._membership.is_settled = False
+            stopping = time.monotonic()
+            await self._holdings.close()
+            starting.cancel()
+            await asyncio.wait({starting}, timeout=_CANCEL_SECONDS_MAX)
+            left = max(_LEAVE_SECONDS_MIN, _HAND_OVER_SECONDS_MAX - (time.monotonic() - stopping))
+            if not await self._membership.stop(left):
+                self._tell("the group was not told: it finds out when the session of this worker ends")
+
+    async def _joined(self) -> None:
+        await self._membership.start()
+        await self._membership.watch()
+
+    async def _guarded(self, part: Awaitable[None]) -> None:
+        try:
+            await part
+        except Exception as error:
+            self._failed(error)
+
+    def _failed(self, error: Exception) -> None:
+        if self._failure is None:
+            self._failure = error
+        self._stop.set()
+
+    def _work_on(self, role: Role, number: int) -> Work:
+        task = PartitionTask if role is Role.ACTIVE else StandbyTask
+        return task(self._options, number, self._tell, metrics=self._task_metrics)
+
+    async def _revoked(self) -> None:
+        started = time.monotonic()
+        self._metrics.settled.set(0)
+        await self._holdings.release()
+        self._metrics.release_seconds.set(time.monotonic() - started)
+
+    def _assigned(self, assignment: Assignment) -> None:
+        actives, standbys = assignment.actives, assignment.standbys - assignment.actives
+        self._tell(f"works on {_numbers(actives)}, stands by for {_numbers(standbys)}")
+        self._holdings.take(actives, standbys)
+        self._metrics.shares.inc()
+        self._metrics.settled.set(1)
+        self._metrics.leader.set(0)
+        self._metrics.partitions.labels(Role.ACTIVE.value).set(len(actives))
+        self._metrics.partitions.labels(Role.STANDBY.value).set(len(standbys))
+
+    async def _led(self) -> None:
+        self._metrics.leader.set(1)
+        await self._leader.look()
+
+    def _count_command(self, name: str) -> None:
+        self._metrics.commands.labels(name).inc()
+
+    def _status(self) -> WorkerStatus:
+        membership = self._membership
+        return WorkerStatus(
+            self._member.url, membership.is_leader(), membership.is_settled, partitions_of(self._holdings)
+        )
+
+
+@contextmanager
+def _signals(stop: asyncio.Event) -> Iterator[None]:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await make_shell_topics(options.connection, options.prefix, options.app, options.partitions)
-    failures: list[Exception] = []
-
-    def failed(error: Exception) -> None:
-        failures.append(error)
-        stop.set()
-
-    def work_on(role: Role, number: int) -> Work:
-        return PartitionTask(options, number, tell)
-
-    holdings = Holdings(work_on, tell, failed)
-
-    def assigned(assignment: Assignment) -> None:
-        tell(f"works on {_numbers(assignment.actives)}, stands by for {_numbers(assignment.standbys)}")
-        holdings.take(assignment.actives, ())
-
-    membership = Membership(member, Hooks(holdings.release, assigned, lambda number, value, at: None))
-
-    async def watched() -> None:
-        try:
-            await membership.watch()
-        except Exception as error:
-            failed(error)
-
-    async with AsyncExitStack() as stack:
-        # In the order of a hand-over, last first: the tasks end, then the group is told, while it still hears from us.
-        stack.push_async_callback(membership.stop)
-        stack.push_async_callback(holdings.close)
-        starting = asyncio.create_task(membership.start())
-        stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if starting.done():
-            await starting
-            watching = asyncio.create_task(watched())
-            await stop.wait()
-            watching.cancel()
-        else:
-            starting.cancel()
-        stopping.cancel()
-    if failures:
-        raise failures[0]
-    tell("stopped: its partitions are free for others")
+    try:
+        yield
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
 
 
 def _numbers(given: frozenset[int]) -> str:

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import time
 from pathlib import Path
 
@@ -28,6 +29,11 @@ class Member(Process):
             *("--session-seconds", str(SESSION_SECONDS), "--port", "0", *arguments),
         )
 
+    @property
+    def url(self) -> str:
+        """Where its door is."""
+        return self.wait_for(r"answers readers at (\S+)")[1]
+
     def shares(self) -> list[str]:
         """What the group has given to it so far, in order: the partitions that it works on."""
         return [found[1] for line in self.lines if (found := re.match(r"works on (\S+), ", line))]
@@ -44,6 +50,11 @@ class Member(Process):
         return len(shares) > after and (count is None or len(all_of(shares[-1])) == count)
 
 
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        return int(held.getsockname()[1])
+
+
 def all_of(*shares: str) -> list[int]:
     return sorted(int(number) for share in shares if share != "none" for number in share.split(","))
 
@@ -58,9 +69,7 @@ async def test_two_workers_share_the_partitions_and_the_one_that_stays_takes_ove
             await cluster.produce(traffic(10, 200))
             await cluster.progressed(50)
             with Member(cluster, tmp_path / "b") as second:
-                second.given(2)
-                first.given(2)
-                assert all_of(first.shares()[-1], second.shares()[-1]) == [0, 1, 2, 3]
+                assert all_of(first.given(2), second.given(2)) == [0, 1, 2, 3]
                 await cluster.produce(traffic(200, 400))
                 await cluster.settled()
                 began = time.monotonic()
@@ -107,19 +116,18 @@ async def test_a_frozen_worker_comes_back_as_a_member_without_having_written_any
             first.given(4)
             await cluster.produce(traffic(300, 500))
             await cluster.settled()
-            shares = len(second.shares())
+            shares = len(first.shares()), len(second.shares())
             os.kill(second.popen.pid, signal.SIGCONT)
             await cluster.produce(traffic(500, 600))
+            assert all_of(first.given(2, after=shares[0]), second.given(2, after=shares[1])) == [0, 1, 2, 3]
             events = await cluster.settled()
-            second.given(2, after=shares)
-            assert all_of(first.shares()[-1], second.shares()[-1]) == [0, 1, 2, 3]
             assert second.stop() == 0, second.errors
             assert first.stop() == 0, first.errors
         await assert_equal_to_replay(cluster, events)
 
 
 async def test_a_static_member_restarts_without_the_others_noticing(broker: str, prefix: str, tmp_path: Path) -> None:
-    port = "48213"
+    port = str(free_port())
     async with Cluster(broker, prefix, PARTITIONS) as cluster:
         await cluster.produce(opening())
         with Member(cluster, tmp_path / "a") as first:
