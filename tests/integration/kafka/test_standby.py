@@ -26,29 +26,29 @@ async def test_a_standby_follows_and_the_task_on_its_folder_only_catches_up(
         there, here = await options_of(cluster, tmp_path / "there"), await options_of(cluster, tmp_path / "here")
         watched = Watched()
         following = StandbyTask(here, 0, print, metrics=watched.metrics)
-        with pytest.raises(Fenced):
-            async with running(PartitionTask(there, 0, print)) as working:
-                async with running(following) as run:
-                    await cluster.produce([*opening(), *traffic(10, 200)])
-                    await cluster.settled()
-                    end = await end_of_changelog(cluster, here, 0)
-                    await until(lambda: following.position == end, run)
-                    assert watched.value("plimsoll_standby_lag_records", partition="0") == 0
-                    followed = watched.value("plimsoll_restored_records_total", partition="0") or 0
-                    assert followed > 200
-                assert following.lag_records is None
-                assert watched.value("plimsoll_standby_lag_records", partition="0") is None
-                await cluster.produce(traffic(200, 203))
-                await cluster.settled()
+        working = asyncio.create_task(PartitionTask(there, 0, print).run(asyncio.Event()))
+        async with running(following) as run:
+            await cluster.produce([*opening(), *traffic(10, 200)])
+            await cluster.settled()
+            end = await end_of_changelog(cluster, here, 0)
+            await until(lambda: following.position == end, run)
+            assert watched.value("plimsoll_standby_lag_records", partition="0") == 0
+            followed = watched.value("plimsoll_restored_records_total", partition="0") or 0
+            assert followed > 200
+        assert following.lag_records is None
+        assert watched.value("plimsoll_standby_lag_records", partition="0") is None
+        await cluster.produce(traffic(200, 203))
+        await cluster.settled()
 
-                promoted = PartitionTask(here, 0, print, metrics=watched.metrics)
-                async with running(promoted) as run:
-                    await until(lambda: promoted.caught_up, run)
-                    caught = (watched.value("plimsoll_restored_records_total", partition="0") or 0) - followed
-                    assert 0 < caught < 20
-                    await cluster.produce(traffic(203, 260))
-                    await asyncio.wait({working})
-                    events = await cluster.settled()
+        promoted = PartitionTask(here, 0, print, metrics=watched.metrics)
+        async with running(promoted) as run:
+            await until(lambda: promoted.caught_up, run)
+            caught = (watched.value("plimsoll_restored_records_total", partition="0") or 0) - followed
+            assert 0 < caught < 20
+            await cluster.produce(traffic(203, 260))
+            with pytest.raises(Fenced):
+                await working
+            events = await cluster.settled()
         await assert_equal_to_replay(cluster, events)
 
 
