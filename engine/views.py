@@ -2,6 +2,9 @@
 
 from typing import TypeVar
 
+from msgspec.structs import replace
+
+from engine.core.credit import temporary_credit_max
 from engine.core.outcome import ChangeNote
 from engine.core.state import State, Table
 from engine.core.view import view, with_thresholds
@@ -17,7 +20,8 @@ def client_view(state: State, client: str) -> bytes | None:
     if balance is None or account is None:
         return None
     change = view(state, balance, ChangeNote(state.clock, None))
-    return encode_output(with_thresholds(state, balance, account, change))
+    most = temporary_credit_max(state.config, balance, account, state.clock)
+    return encode_output(replace(with_thresholds(state, balance, account, change), temporary_credit_max=most))
 
 
 def read_through(state: State) -> State:

@@ -66,6 +66,16 @@ class Runway(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     thresholds: tuple[RunwayThreshold, ...] = ()
 
 
+class TemporaryCreditMax(msgspec.Struct, frozen=True, gc=False):
+    """The maximum possible temporary increase, as its reseller caps it. ``amount`` is in the client's currency;
+    ``valid_until`` the latest end, were it granted now. Null: no cap.
+    """
+
+    amount: str | None
+    days: int | None
+    valid_until: str | None
+
+
 class Output(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field="output"):
     """What every output has: its kind, first on the line."""
 
@@ -74,6 +84,7 @@ class Change(Output, tag="change", frozen=True):
     """A client's whole view after an event. ``available`` and ``capacity`` null: unlimited.
 
     ``runway`` is absent without an estimate: no charges of a day to go by, nothing left, unlimited, above a year.
+    ``temporary_credit_max`` is told of a postpaid client to who asks for the view, not with every change.
     """
 
     client: str
@@ -94,6 +105,7 @@ class Change(Output, tag="change", frozen=True):
     rate_quote: str | None = None
     percent: str | None = None
     runway: Runway | None = None
+    temporary_credit_max: TemporaryCreditMax | None = None
 
 
 class Notification(Output, tag="notification", frozen=True):

@@ -1,5 +1,6 @@
 """``plimsoll balance``: what a client has now."""
 
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -41,6 +42,7 @@ def balance(client: str, url: str, key: str | None, as_json: bool) -> None:
             ("live", money(view.get("live"))),
             ("credit", money(credit.get("permanent"))),
             ("temporary credit", None if temporary == "0" else f"{money(temporary)} until {until or 'removed'}"),
+            ("may be raised", _raised(view.get("temporary_credit_max"), money)),
             ("capacity", "unlimited" if capacity is None else capacity),
             ("lasts", _lasts(view.get("runway"))),
             ("unallocated", None if view.get("unallocated") == "0" else money(view.get("unallocated"))),
@@ -55,6 +57,14 @@ def balance(client: str, url: str, key: str | None, as_json: bool) -> None:
         show_table(
             columns, [[unit.get(name) for name in columns] for unit in units], numbers=("granted", "used", "left")
         )
+
+
+def _raised(most: dict[str, Any] | None, money: Callable[[object], str]) -> str | None:
+    """The maximum possible temporary increase; None for a client that may have none."""
+    if most is None:
+        return None
+    amount = "by any amount" if most["amount"] is None else f"by {money(most['amount'])} at the most"
+    return amount if most["days"] is None else f"{amount}, for {most['days']} days: until {most['valid_until']}"
 
 
 def _lasts(runway: dict[str, Any] | None) -> str | None:

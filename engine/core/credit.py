@@ -1,8 +1,11 @@
 """Permanent and temporary credit, with caps, history and expiry (semantics 2)."""
 
+from engine.core.configuration import Config
+from engine.core.records import Account, Balance
 from engine.core.step import Step
 from schemas.events import CreditCap, CreditLimit, TemporaryCredit
 from schemas.money import MICROS_MAX, format_money, percent_of
+from schemas.outputs import TemporaryCreditMax
 from schemas.reasons import Reason, Refusal
 from schemas.times import DAY, format_time
 
@@ -93,6 +96,25 @@ def cap_amount(cap: CreditCap, permanent: int | None) -> int | None:
     if cap.percent is None:
         return None
     return 0 if permanent is None or permanent <= 0 else percent_of(cap.percent, permanent)
+
+
+def temporary_credit_max(config: Config, balance: Balance, account: Account, now: int) -> TemporaryCreditMax | None:
+    """What a temporary increase asked for at ``now`` may be at the most; None for a prepaid client, who may have none.
+
+    A grant of exactly that is accepted, one of more is above_cap.
+    """
+    if not balance.postpaid:
+        return None
+    reseller = account.settings.reseller
+    cap = None if reseller is None else config.resellers[reseller].max_temporary_credit
+    if cap is None:
+        return TemporaryCreditMax(None, None, None)
+    most = cap_amount(cap, balance.permanent)
+    return TemporaryCreditMax(
+        None if most is None else format_money(most),
+        cap.days,
+        None if cap.days is None else format_time(now + cap.days * DAY),
+    )
 
 
 def _check_cap(step: Step, cap: CreditCap, event: TemporaryCredit, amount: int) -> Refusal | None:

@@ -17,6 +17,7 @@ VIEW = {
     "currency": "EUR", "model": "postpaid", "live": "-12.5",
     "credit": {"permanent": "100", "temporary": "20", "valid_until": "2026-02-01T00:00:00Z"},
     "available": "107.5", "status": "active", "capacity": None, "unallocated": "0",
+    "temporary_credit_max": {"amount": "50", "days": 3, "valid_until": "2026-01-04T00:00:00Z"},
     "runway": {"zero_seconds": 184_000, "thresholds": [{"rule": "low", "seconds": 180_000}]},
     "time_balances": [
         {"plan": "p", "grant": "g", "granted": 60, "used": 10, "left": 50, "closes_at": None, "expires_at": None}
@@ -90,6 +91,7 @@ def test_balance_in_words() -> None:
         "live              -12.5 EUR\n"
         "credit            100 EUR\n"
         "temporary credit  20 EUR until 2026-02-01T00:00:00Z\n"
+        "may be raised     by 50 EUR at the most, for 3 days: until 2026-01-04T00:00:00Z\n"
         "capacity          unlimited\n"
         "lasts             about 2 d 3 h at the rate of recent charges (an estimate)\n"
         "version           7\n"

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from engine.embedded.views import EmbeddedViews
 from tests.unit.core.histories import at, event
 from tests.unit.embedded.running import running
@@ -24,6 +26,52 @@ async def test_a_view_is_the_state_as_it_is_now(tmp_path: Path) -> None:
         assert (shown["output"], shown["version"], shown["live"], shown["available"]) == ("change", 3, "4", "4")
         assert (shown["at"], shown["cause"]) == (at("d0 11:00"), None)
         assert await product.views.client("nobody") is None
+
+
+@pytest.mark.parametrize(
+    ("cap", "limit", "wanted"),
+    [
+        ({"amount": "50", "days": 3}, "200", {"amount": "50", "days": 3, "valid_until": at("d3 10:00")}),
+        ({"percent": "12.5"}, "200", {"amount": "25", "days": None, "valid_until": None}),
+        ({"percent": "12.5"}, "0", {"amount": "0", "days": None, "valid_until": None}),
+        ({}, "200", {"amount": None, "days": None, "valid_until": None}),
+    ],
+    ids=["amount", "percent", "no-limit", "no-cap"],
+)
+async def test_a_view_says_the_maximum_possible_increase(
+    tmp_path: Path, cap: dict[str, object], limit: str, wanted: dict[str, object]
+) -> None:
+    reseller = event("d0 08:00", "reseller", reseller="r", max_temporary_credit=cap)
+    client = event("d0 09:00", "client", "c", currency="EUR", model="postpaid", reseller="r")
+    async with running(tmp_path) as product:
+        await product.send([reseller, client, event("d0 10:00", "credit_limit", "c", limit=limit)])
+        view = await product.views.client("c")
+        assert view is not None
+        assert json.loads(view)["temporary_credit_max"] == wanted
+
+
+async def test_a_grant_of_the_maximum_is_taken_and_one_of_more_is_not(tmp_path: Path) -> None:
+    reseller = event("d0 08:00", "reseller", reseller="r", max_temporary_credit={"percent": "12.5", "days": 3})
+    client = event("d0 09:00", "client", "c", currency="EUR", model="postpaid", reseller="r")
+    async with running(tmp_path) as product:
+        await product.send([reseller, client, event("d0 10:00", "credit_limit", "c", limit="200.00001")])
+        view = await product.views.client("c")
+        assert view is not None
+        most = json.loads(view)["temporary_credit_max"]
+        assert most == {"amount": "25.000001", "days": 3, "valid_until": at("d3 10:00")}
+        asked = [{"amount": "25.000002", "valid_until": most["valid_until"]}, {"amount": most["amount"]}]
+        asked += [{"amount": most["amount"], "valid_until": most["valid_until"]}]
+        grants = [event("d0 10:00", "temporary_credit", "c", **grant) for grant in asked]
+        answers = await product.send(grants)
+        assert [answer.reason for answer in answers] == ["above_cap", "above_cap", None]
+
+
+async def test_a_prepaid_client_has_no_increase_to_ask_for(tmp_path: Path) -> None:
+    async with running(tmp_path) as product:
+        await product.send([PROFILE, CLIENT])
+        view = await product.views.client("c")
+        assert view is not None
+        assert "temporary_credit_max" not in json.loads(view)
 
 
 async def test_why_after_the_clock_sent_a_reminder(tmp_path: Path) -> None:
