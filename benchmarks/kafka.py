@@ -8,7 +8,7 @@ broker: ``PLIMSOLL_TEST_KAFKA`` names it, else ``deploy/kafka/run.sh`` starts on
 import asyncio
 import logging
 import os
-import platform
+import re
 import secrets
 import shutil
 import statistics
@@ -31,6 +31,7 @@ _PACES: Final = Paces((1_000, 5_000, 20_000), 3.0, 10.0)
 _PACES_QUICK: Final = Paces((200,), 0.5, 1.0)
 _HALF: Final = PARTITIONS // 2
 _ALL: Final = f"0-{PARTITIONS - 1}"
+_POM: Final = Path(__file__).parents[1] / "deploy" / "kafka" / "pom.xml"
 _OURS: Final = "this engine, `plimsoll worker`"
 
 _HEAD: Final = ["engine", "guarantee", "charges", "events/s by its CPU", "CPU, µs", "events/s, wall", "broker CPU, µs"]
@@ -138,6 +139,7 @@ async def _engine(cluster: Cluster, broker: Broker, data: Path, sizes: Sizes, re
         for rate in paces.rates:
             report.latency.append(await paced(cluster, ours, worker, rate, sizes.clients, paces))
             say(f"latency: {report.latency[-1].row()}")
+            await ours.until_caught_up([worker])
     finally:
         worker.stop()
     return ours
@@ -176,6 +178,7 @@ async def _measure(broker: Broker, data: Path, sizes: Sizes, paces: Paces) -> st
 def main(*, quick: bool = False) -> str:
     """The tables of this question; ``quick`` only shows that everything runs."""
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it warns while new topics find their leaders
+    load = os.getloadavg()[0]
     data = Path(tempfile.mkdtemp(prefix="plimsoll-bench-"))
     try:
         with running_broker() as broker:
@@ -184,7 +187,17 @@ def main(*, quick: bool = False) -> str:
     finally:
         shutil.rmtree(data, ignore_errors=True)
     versions = ", ".join(f"{name} {version(name)}" for name in ("aiokafka", "faust-streaming", "cramjam"))
-    return f"Python {platform.python_version()}, {os.cpu_count()} cores for everything, {versions}\n\n{text}"
+    machine = f"{os.cpu_count()} cores for everything, load {load:.1f} before the run"
+    return f"{_broker_version()}, {versions}; {machine}\n\n{text}"
+
+
+def _broker_version() -> str:
+    """Of our own broker; one that was named does not say."""
+    if os.environ.get("PLIMSOLL_TEST_KAFKA"):
+        return "a broker that PLIMSOLL_TEST_KAFKA names"
+    found = re.search(r"<kafka.version>(.*)</kafka.version>", _POM.read_text(encoding="utf-8"))
+    assert found is not None
+    return f"Kafka {found[1]}, one node"
 
 
 if __name__ == "__main__":
