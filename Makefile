@@ -14,10 +14,11 @@ DEMO  ?=
 PORT  ?=
 SEED  ?=
 KILLS ?=
+EVENTS ?=
 NODES ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run test lint bench sim crash kafka torture lock clean
+.PHONY: help venv run test lint bench sim crash transfers long kafka torture lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1: /p' $(MAKEFILE_LIST) | awk -F': ' '{ printf "  %-9s %s\n", $$1, $$2 }'
@@ -55,6 +56,12 @@ sim: venv ## the seeded simulation with faults (SEED=42 repeats a run)
 
 crash: venv ## SIGKILL the real processes under load, 100 times, and hold what is left against a replay (SEED, KILLS)
 	$(BIN)/python -m tests.integration.crash $(if $(SEED),--seed $(SEED)) $(if $(KILLS),--kills $(KILLS))
+
+transfers: venv ## SIGKILL the product under 10,000 transfers, and hold the sum of money against what was paid in (SEED, KILLS)
+	$(BIN)/python -m tests.integration.crash.transfers $(if $(SEED),--seed $(SEED)) $(if $(KILLS),--kills $(KILLS))
+
+long: venv ## one mixed history of a million events, audited (SEED, EVENTS)
+	$(BIN)/python -m tests.long $(if $(SEED),--seed $(SEED)) $(if $(EVENTS),--events $(EVENTS))
 
 kafka: ## a local broker on this machine (NODES=3 for a cluster)
 	NODES=$(NODES) deploy/kafka/run.sh

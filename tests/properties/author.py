@@ -41,11 +41,15 @@ QUANTITIES: Final = {
 
 
 class Author:
-    """Writes one history, line by line, each as JSON bytes in ``lines``; ``now`` is the log time of the last."""
+    """Writes one history, line by line, each as JSON bytes in ``lines``; ``now`` is the log time of the last.
+
+    ``written`` counts them: whoever takes lines out keeps the identities apart all the same.
+    """
 
     def __init__(self, dice: Dice) -> None:
         self.dice = dice
         self.lines: list[bytes] = []
+        self.written = 0
         self.now = START
         self.clients = [f"c{number}" for number in range(1, 4 + dice.below(4))]
         self._state = State()
@@ -57,7 +61,7 @@ class Author:
 
     def write(self, body: Json, *, time: int | None = None) -> None:
         """Adds an event with an identity of its own, at ``now``; ``time`` is when it happened, if not now."""
-        event: Json = {**body, "source": "s", "id": f"e{len(self.lines)}"}
+        event: Json = {**body, "source": "s", "id": f"e{self.written}"}
         happened = self.now if time is None else time
         event["time"] = format_time(happened)
         if happened != self.now:
@@ -74,10 +78,12 @@ class Author:
         seen = self._state.seen.get(identity_of(str(event.get("client")), "s", str(event["id"])))
         if event["type"] == "charge" and seen is not None and seen[2]:
             self._covered.append(event)
+            del self._covered[:-2]
 
     def raw(self, line: bytes) -> None:
         """Adds a line as it stands."""
         self.lines.append(line)
+        self.written += 1
         decoded = decode_line(line)
         fold_whole(self._state, Record(decoded.at, decoded.event, line))
         self.now = max(self.now, self._state.clock)
@@ -102,7 +108,10 @@ class Author:
     def _dues(self) -> list[int]:
         """Instants after now at which the clock has something to do, and at which free units close."""
         found: list[int] = []
-        for client, balance in self._state.balances.items():
+        for client in self.clients:
+            balance = self._state.balances.find(client)
+            if balance is None:
+                continue
             account = self._state.accounts[client]
             found += rule_dues(self._state.config, balance, account)
             found += [] if balance.valid_until is None else [balance.valid_until]
@@ -257,7 +266,7 @@ class Author:
         body: Json = {"type": "adjustment", "client": client, "kind": kind}
         body["amount"] = self.amount(client, up=kind == "refund")
         if kind == "refund" and self._charges and happens(self.dice, 75):
-            covered = self._covered[-2:]
+            covered = self._covered
             charge = pick(self.dice, covered if covered and happens(self.dice, 70) else self._charges[-12:])
             if not happens(self.dice, 10):
                 body["client"] = charge["client"]
@@ -320,7 +329,7 @@ class Author:
         bucket = pick(self.dice, live) if live and happens(self.dice, 90) else None
         grant = pick(self.dice, drafts.GRANTS) if bucket is None else bucket.grant
         if action == "grant" and happens(self.dice, 85):
-            grant = f"g{len(self.lines)}"
+            grant = f"g{self.written}"
         body: Json = {"type": "time_balance", "client": client, "action": action, "grant": grant}
         if action in ("grant", "renew") or happens(self.dice, 10):
             known = tuple(self._state.config.plans) or drafts.PLANS

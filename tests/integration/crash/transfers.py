@@ -26,8 +26,7 @@ from tests.integration.crash.transfer_events import CLIENTS, TransferEvents
 from tests.integration.crash.transfer_ledger import TransferLedger
 from tests.integration.processes import Product
 
-_PAUSE_SECONDS: Final = 0.1  # of a sender between two requests
-_LOOK_SECONDS: Final = 0.005
+_PAUSE_SECONDS: Final = 0.15  # of a sender between two requests
 _AT_START: Final = 0.15  # of the kills, so many are followed by one more while it recovers
 _AT_START_SECONDS: Final = (0.2, 1.5)
 
@@ -64,7 +63,7 @@ class TransferRun:
         self._folder = folder
         self._chance = random.Random(seed)
         self._transfers = transfers
-        self._at = sorted(self._chance.sample(range(transfers * 95 // 100), kills))
+        self._at = sorted(self._chance.sample(range(transfers * 85 // 100), kills))
         self._port = free_port()
         self._source = TransferEvents(seed, transfers)
         url = f"http://127.0.0.1:{self._port}"
@@ -106,11 +105,9 @@ class TransferRun:
 
     async def _kill(self, at: int, sending: "asyncio.Task[None]") -> None:
         """Kills within the first request after the transfer of that number, audits, and starts again."""
+        await self._request_begun(sending)
         while self._source.written < at:
-            assert not sending.done(), sending.exception()
-            await asyncio.sleep(_LOOK_SECONDS)
-        self._load.begun.clear()
-        await self._load.begun.wait()
+            await self._request_begun(sending)
         await asyncio.sleep(self._chance.uniform(0, 1.3) * self._load.latency_seconds)
         assert self._product is not None
         self._product.kill()
@@ -128,6 +125,15 @@ class TransferRun:
             recovering.kill()
             self._kills_at_start += 1
         await self._start()
+
+    async def _request_begun(self, sending: "asyncio.Task[None]") -> None:
+        self._load.begun.clear()
+        begun = asyncio.create_task(self._load.begun.wait())
+        await asyncio.wait({begun, sending}, return_when=asyncio.FIRST_COMPLETED)
+        begun.cancel()
+        if sending.done():
+            await sending
+            raise AssertionError(f"everything was sent before the last of {len(self._at)} kills")
 
     def _audited(self, folder: Path) -> TransferLedger:
         taken, sent = set(self._load.taken), set(self._load.sent)
