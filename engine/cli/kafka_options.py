@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from engine.cli.configured import config_option, configured
 from engine.config import Config, KafkaOptions
@@ -58,6 +59,18 @@ def kafka_of(config: Config) -> KafkaOptions:
     return config.kafka
 
 
+def kafka_unless(config: Config, option: str) -> KafkaOptions | None:
+    """The cluster of a configuration; None where there is none, or where the option (of another place) was given.
+
+    Raises WrongUse where both were asked for.
+    """
+    source = click.get_current_context().get_parameter_source
+    asked = [name for name in (option, "bootstrap") if source(name) is ParameterSource.COMMANDLINE]
+    if len(asked) == 2:
+        raise WrongUse(f"expected --{option} or --bootstrap, found both")
+    return None if option in asked else config.kafka
+
+
 @contextmanager
 def connecting(connection: Connection) -> Iterator[None]:
     """Turns a missing extra, a cluster that does not answer and one that refuses us into sentences."""
@@ -67,6 +80,12 @@ def connecting(connection: Connection) -> Iterator[None]:
         raise WrongUse("expected the kafka extra, found none: pip install 'plimsoll[kafka]'") from None
     # Where no logging is set up Python would write the library's own lines to stderr, beside our sentence.
     logging.getLogger("aiokafka").addHandler(logging.NullHandler())
+
+    def told_elsewhere(record: logging.LogRecord) -> bool:
+        """aiokafka leaves futures of its own unread where a transaction fails; the failure itself is raised."""
+        return record.exc_info is None or not isinstance(record.exc_info[1], KafkaError)
+
+    logging.getLogger("asyncio").addFilter(told_elsewhere)
     try:
         yield
     except KafkaError as error:

@@ -4,30 +4,27 @@ import asyncio
 
 import click
 
-from engine.cli.configured import config_option, configured
-from engine.cli.notifying import run_notifier
-from engine.cli.options import URL_DEFAULT, json_option, speaker
+from engine.cli.notifying import Notifier, notifier_options
 from engine.failures import WrongUse
 from engine.log.ports import NotificationLog
 from notifiers.metrics import NotifierMetrics
 
 
 @click.command(short_help="Send the e-mail notifications of a running engine.")
-@click.option("--engine", envvar="PLIMSOLL_URL", default=URL_DEFAULT, show_default=True, help="Where the engine runs.")
-@click.option("--key", envvar="PLIMSOLL_KEY", help="Bearer key with scope operate. [env: PLIMSOLL_KEY]")
-@config_option
-@click.option("--metrics-port", type=click.IntRange(1, 65_535), help="Serve Prometheus metrics on this loopback port.")
-@json_option
-def mailer(engine: str, key: str | None, config_file: str | None, metrics_port: int | None, as_json: bool) -> None:
-    """Sends the e-mail notifications of the engine at --engine, as [mail] of the configuration says.
+@notifier_options
+def mailer(notifier: Notifier) -> None:
+    """Sends the e-mail notifications of the engine at --engine, or of a Kafka cluster where one is given or configured,
+    as [mail] of the configuration says.
 
-    Start the engine with --no-mailer, so that only this process sends. Restarts repeat nothing that was recorded.
+    Start an engine that is one process with --no-mailer, so that only this one sends. Of those on Kafka the one that
+    started last sends, and the others end. Restarts repeat nothing that was recorded.
 
     \b
     plimsoll mailer --config plimsoll.toml
     plimsoll mailer --engine http://10.0.0.5:8080 --key $KEY --config plimsoll.toml
+    plimsoll mailer --bootstrap kafka-1:9092,kafka-2:9092 --config plimsoll.toml
     """
-    options = configured(config_file).mail
+    options = notifier.config.mail
     if options is None:
         raise WrongUse("[mail] is not configured: say in --config FILE where e-mail goes")
 
@@ -36,4 +33,4 @@ def mailer(engine: str, key: str | None, config_file: str | None, metrics_port: 
 
         await run_mailer(log, options, metrics, stop)
 
-    run_notifier(engine, key, metrics_port, consume, speaker(as_json, err=True))
+    notifier.run(consume)

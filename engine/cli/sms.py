@@ -4,30 +4,27 @@ import asyncio
 
 import click
 
-from engine.cli.configured import config_option, configured
-from engine.cli.notifying import run_notifier
-from engine.cli.options import URL_DEFAULT, json_option, speaker
+from engine.cli.notifying import Notifier, notifier_options
 from engine.failures import WrongUse
 from engine.log.ports import NotificationLog
 from notifiers.metrics import NotifierMetrics
 
 
 @click.command(short_help="Send the SMS notifications of a running engine.")
-@click.option("--engine", envvar="PLIMSOLL_URL", default=URL_DEFAULT, show_default=True, help="Where the engine runs.")
-@click.option("--key", envvar="PLIMSOLL_KEY", help="Bearer key with scope operate. [env: PLIMSOLL_KEY]")
-@config_option
-@click.option("--metrics-port", type=click.IntRange(1, 65_535), help="Serve Prometheus metrics on this loopback port.")
-@json_option
-def sms(engine: str, key: str | None, config_file: str | None, metrics_port: int | None, as_json: bool) -> None:
-    """Sends the SMS notifications of the engine at --engine, as [sms] of the configuration says.
+@notifier_options
+def sms(notifier: Notifier) -> None:
+    """Sends the SMS notifications of the engine at --engine, or of a Kafka cluster where one is given or configured,
+    as [sms] of the configuration says.
 
-    Start the engine with --no-sms, so that only this process sends. Restarts repeat nothing that was recorded.
+    Start an engine that is one process with --no-sms, so that only this one sends. Of those on Kafka the one that
+    started last sends, and the others end. Restarts repeat nothing that was recorded.
 
     \b
     plimsoll sms --config plimsoll.toml
     plimsoll sms --engine http://10.0.0.5:8080 --key $KEY --config plimsoll.toml
+    plimsoll sms --bootstrap kafka-1:9092,kafka-2:9092 --config plimsoll.toml
     """
-    options = configured(config_file).sms
+    options = notifier.config.sms
     if options is None:
         raise WrongUse("[sms] is not configured: say in --config FILE where SMS goes")
 
@@ -36,4 +33,4 @@ def sms(engine: str, key: str | None, config_file: str | None, metrics_port: int
 
         await run_sms(log, options, metrics, stop)
 
-    run_notifier(engine, key, metrics_port, consume, speaker(as_json, err=True))
+    notifier.run(consume)

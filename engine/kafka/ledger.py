@@ -13,6 +13,7 @@ from typing import Final
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
+from aiokafka.structs import RecordMetadata
 
 from engine.failures import OperationalError
 from engine.kafka.clients import Connection, Producer, open_consumer, open_producer
@@ -95,19 +96,20 @@ class Ledger:
 
     async def _write(self, producer: Producer, positions: Mapping[int, int], deliveries: Sequence[Delivery]) -> None:
         at_ms = time.time_ns() // 1_000_000
+        written: list[asyncio.Future[RecordMetadata]] = []
         try:
             await producer.begin_transaction()
-            written = [
-                await producer.send(
-                    self._deliveries,
-                    encode_output(each),
-                    key=each.notification.encode(),
-                    partition=partition_of(each.client, self._partitions),
-                    timestamp_ms=at_ms,
-                    headers=[(CONSUMER_HEADER, self._consumer.encode())],
+            for each in deliveries:
+                written.append(
+                    await producer.send(
+                        self._deliveries,
+                        encode_output(each),
+                        key=each.notification.encode(),
+                        partition=partition_of(each.client, self._partitions),
+                        timestamp_ms=at_ms,
+                        headers=[(CONSUMER_HEADER, self._consumer.encode())],
+                    )
                 )
-                for each in deliveries
-            ]
             if positions:
                 offsets = {TopicPartition(self._source, number): offset for number, offset in positions.items()}
                 await producer.send_offsets_to_transaction(offsets, self._group)

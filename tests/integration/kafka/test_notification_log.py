@@ -1,100 +1,23 @@
 """The notification log on a real broker: the suite of the port, and what only a cluster can do to it."""
 
-import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaTimeoutError
 
-from engine.kafka.clients import Connection, Producer, open_admin, open_consumer, open_producer
-from engine.kafka.ledger import CONSUMER_HEADER, TakenOver
+from engine.kafka.clients import Connection, open_producer
+from engine.kafka.ledger import TakenOver
 from engine.kafka.notification_log import KafkaNotificationLog
-from engine.kafka.topics import TopicError, create_topics
-from engine.log.ports import NotificationLog, Unavailable
-from schemas.topics import Topic
+from engine.kafka.topics import TopicError
+from engine.log.ports import Unavailable
 from tests.contract import test_notification_log as suite
+from tests.integration.kafka.notification_bench import KafkaBench
 
 pytestmark = pytest.mark.kafka
 
-PARTITIONS = 2
-SECONDS_MAX = 60.0
-
 # Every promise of the port, with the bench below; one that is added there is run here too.
 globals().update({name: test for name, test in vars(suite).items() if name.startswith("test_")})
-
-
-class KafkaBench:
-    """The adapter on topics of its own. What is appended is a transaction, so that the log has holes as in life."""
-
-    def __init__(self, broker: str, prefix: str) -> None:
-        self.connection = Connection(bootstrap=broker)
-        self.prefix = prefix
-        self.topic = prefix + Topic.NOTIFICATIONS.value
-        self._producer: Producer = open_producer(self.connection, f"{prefix}bench")
-        self._reader = open_consumer(self.connection, "bench")
-        self.opened: KafkaNotificationLog | None = None
-
-    @property
-    def log(self) -> NotificationLog:
-        assert self.opened is not None
-        return self.opened
-
-    async def start(self) -> None:
-        admin = open_admin(self.connection)
-        await admin.start()
-        await create_topics(admin, self.prefix, PARTITIONS, None)
-        await admin.close()
-        await self._producer.start()
-        await self._reader.start()
-        await self.reopen()
-
-    async def append(self, partition: int, key: str, value: bytes) -> None:
-        await self._producer.begin_transaction()
-        sent = await self._producer.send(
-            self.topic, value, key=key.encode(), partition=partition, timestamp_ms=1_769_853_600_000, headers=[]
-        )
-        await self._producer.commit_transaction()
-        place, offset = TopicPartition(self.topic, partition), (await sent).offset
-        self._reader.assign([place])
-        self._reader.seek(place, offset)
-        async with asyncio.timeout(SECONDS_MAX):  # the commit's mark is written after its answer
-            while not await self._reader.getmany(place, timeout_ms=200, max_records=1):
-                pass
-
-    async def reopen(self) -> None:
-        await self.close()
-        self.opened = await KafkaNotificationLog.open(self.connection, self.prefix)
-
-    async def close(self) -> None:
-        if self.opened is not None:
-            await self.opened.__aexit__(None, None, None)
-            self.opened = None
-
-    async def end(self) -> None:
-        await self.close()
-        await self._producer.stop()
-        await self._reader.stop()
-
-    async def deliveries(self) -> list[tuple[str, str]]:
-        """Notification and consumer of everything that is committed in `deliveries`."""
-        reader = open_consumer(self.connection, "bench")
-        await reader.start()
-        try:
-            places = [TopicPartition(self.prefix + Topic.DELIVERIES.value, number) for number in range(PARTITIONS)]
-            ends = await reader.end_offsets(places)
-            reader.assign(places)
-            for place in places:
-                reader.seek(place, 0)
-            found = []
-            while any([await reader.position(place) < ends[place] for place in places]):
-                for records in (await reader.getmany(*places, timeout_ms=200, max_records=1000)).values():
-                    for record in records:
-                        assert record.key is not None
-                        found.append((record.key.decode(), dict(record.headers)[CONSUMER_HEADER].decode()))
-            return found
-        finally:
-            await reader.stop()
 
 
 @pytest.fixture
@@ -103,6 +26,11 @@ async def bench(broker: str, prefix: str) -> AsyncIterator[KafkaBench]:
     await bench.start()
     yield bench
     await bench.end()
+
+
+async def recorded(bench: KafkaBench) -> list[tuple[str, str]]:
+    """Notification and consumer of each delivery, in order."""
+    return sorted((delivery.notification, consumer) for consumer, delivery in await bench.deliveries())
 
 
 async def test_a_copy_that_starts_fences_the_one_before(bench: KafkaBench) -> None:
@@ -115,7 +43,7 @@ async def test_a_copy_that_starts_fences_the_one_before(bench: KafkaBench) -> No
             await bench.log.settled("mailer", ["n-2"])
         assert await later.settled("mailer", ["n-1", "n-2"]) == {"n-1"}
         await later.commit("mailer", {0: 2}, [suite._delivery("n-2")])
-    assert sorted(await bench.deliveries()) == [("n-1", "mailer"), ("n-2", "mailer")]
+    assert await recorded(bench) == [("n-1", "mailer"), ("n-2", "mailer")]
 
 
 async def test_consumers_of_one_cluster_do_not_fence_each_other(bench: KafkaBench) -> None:
@@ -123,7 +51,7 @@ async def test_consumers_of_one_cluster_do_not_fence_each_other(bench: KafkaBenc
     async with await KafkaNotificationLog.open(bench.connection, bench.prefix) as later:
         await later.commit("sms", {0: 1}, [suite._delivery("n-1")])
         await bench.log.commit("mailer", {0: 2}, [])
-    assert sorted(await bench.deliveries()) == [("n-1", "mailer"), ("n-1", "sms")]
+    assert await recorded(bench) == [("n-1", "mailer"), ("n-1", "sms")]
 
 
 @pytest.mark.parametrize("done", [False, True], ids=["not-done", "done"])
@@ -146,7 +74,7 @@ async def test_a_commit_whose_answer_is_lost_is_recorded_once(
         await bench.log.commit("mailer", {0: 1}, [suite._delivery("n-1")])
     await bench.log.commit("mailer", {0: 1}, [suite._delivery("n-1"), suite._delivery("n-2")])
     assert dict(await bench.log.positions("mailer")) == {0: 1}
-    assert sorted(await bench.deliveries()) == [("n-1", "mailer"), ("n-2", "mailer")]
+    assert await recorded(bench) == [("n-1", "mailer"), ("n-2", "mailer")]
 
 
 async def test_what_was_settled_outlives_a_position_that_the_cluster_has_forgotten(bench: KafkaBench) -> None:
