@@ -17,6 +17,7 @@ from engine.core.fold import Record, fold, new_outcome
 from engine.core.identity import check_repeat, content_of, identity_of
 from engine.core.outcome import ACCEPTED, DUPLICATE, Answer, Outcome
 from engine.core.state import State
+from engine.failures import OperationalError
 from engine.partition.partition import Partition
 from engine.partition.revisions import Decided, Revisions
 from schemas.codec import decode
@@ -101,8 +102,8 @@ def fold_batch(
     """Folds records; the partition that holds the result, and the outcome.
 
     A record at which the fold raises is poisonous: what was folded is dropped, and all is folded again with a refusal
-    in its place. ``reopen`` gives the partition as it was committed. Raises what a broken invariant raises, and what
-    is raised at a record that is a refusal already: then it is not the record.
+    in its place. ``reopen`` gives the partition as it was committed. Raises what a broken invariant raises, what a
+    store raises that cannot be read, and what is raised at a record that is a refusal already: none is the record.
     """
     given = list(records)
     first = next((record.at for record in given if record.at is not None), partition.state.clock)
@@ -111,7 +112,7 @@ def fold_batch(
         outcome = new_outcome()
         try:
             fold_records(partition.state, partition.revisions, given, outcome)
-        except AssertionError:
+        except (AssertionError, OperationalError, MemoryError):
             raise
         except Exception as error:
             place = len(outcome.answers)

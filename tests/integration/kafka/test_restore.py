@@ -17,7 +17,7 @@ from engine.store.ports import Batch, StoreDamaged
 from engine.store.rocks import RocksStore
 from tests.integration.kafka.cluster import Cluster, assert_equal_to_replay
 from tests.integration.kafka.tasks import Watched, dumped, fill_changelog, options_of, running, until
-from tests.integration.kafka.test_worker import opening, traffic
+from tests.integration.kafka.test_worker import event, opening, traffic
 
 pytestmark = pytest.mark.kafka
 
@@ -45,11 +45,11 @@ def standing_changed(options: TaskOptions, **changes: Any) -> None:
     store.close()
 
 
-def garbled(folder: Path) -> None:
-    """The beginning of every data file: what opening looks at is at their ends."""
+def garbled(folder: Path, size: int = 256) -> None:
+    """The beginning of every data file. What opening a file looks at is at its end, and so is meta in a large one."""
     for path in folder.glob("*.sst"):
         with path.open("r+b") as file:
-            file.write(os.urandom(256))
+            file.write(os.urandom(size))
 
 
 def removed(pattern: str) -> Callable[[TaskOptions], None]:
@@ -135,6 +135,28 @@ async def test_only_the_latest_asides_are_kept(broker: str, prefix: str, tmp_pat
         await worked_off(cluster, options, Watched())
         name = options.folder(0).name
         assert named(tmp_path) == [name, f"{name}.aside-ahead-3", f"{name}.aside-cluster-4"]
+
+
+async def test_damage_that_an_event_runs_into_is_not_the_events_fault(broker: str, prefix: str, tmp_path: Path) -> None:
+    clients = [event(1, type="client", client=f"c-{each}", currency="USD") for each in range(500)]
+    payments = [event(2, type="payment", client=f"c-{each}", amount="5") for each in range(500)]
+    async with Cluster(broker, prefix, 1) as cluster:
+        options = await options_of(cluster, tmp_path)
+        await cluster.produce(clients)
+        await worked_off(cluster, options, Watched())
+        garbled(options.folder(0), 10_000)
+        task = PartitionTask(options, 0, print)
+        run = asyncio.create_task(task.run(asyncio.Event()))
+        await until(lambda: task.caught_up, run)
+        await cluster.produce(payments)
+        with pytest.raises(StoreDamaged):
+            await run
+        del run
+
+        watched = Watched()
+        await worked_off(cluster, options, watched)
+        assert watched.value("plimsoll_stores_set_aside_total", reason="damaged") == 1
+        await assert_equal_to_replay(cluster, await cluster.settled())
 
 
 async def test_damage_found_while_working_ends_the_task_and_the_next_one_sets_the_store_aside(

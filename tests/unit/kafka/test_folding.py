@@ -8,6 +8,7 @@ from engine.core.fold import Record
 from engine.kafka.folding import fold_batch
 from engine.partition.partition import Bounds, Partition
 from engine.partition.seen import SeenFamilies
+from engine.store.ports import StoreError
 from engine.store.rocks import RocksStore
 from schemas.codec import decode
 from schemas.events import AnyEvent
@@ -56,8 +57,11 @@ def test_a_poisonous_record_goes_to_the_rejections_and_the_others_are_applied(tm
     store.close()
 
 
-def test_a_broken_invariant_is_no_poison(tmp_path: Path) -> None:
+@pytest.mark.parametrize("error", [AssertionError, StoreError, MemoryError])
+def test_a_broken_invariant_and_a_store_that_cannot_be_read_are_no_poison(
+    tmp_path: Path, error: type[Exception]
+) -> None:
     store = RocksStore(tmp_path / "store")
-    with pytest.raises(AssertionError):
-        fold_batch(opened(store), lambda: opened(store), [record(CLIENT), poison(AssertionError)])
+    with pytest.raises(error):
+        fold_batch(opened(store), lambda: opened(store), [record(CLIENT), poison(error)])
     store.close()
