@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from engine.metrics import LATENCY_BUCKETS, SIZE_BUCKETS, TABLES, EngineMetrics
 from engine.partition.partition import Partition
 from engine.store.ports import Store
+from schemas.times import SECOND
 
 _PARTITION: Final = ["partition"]
 
@@ -76,6 +77,7 @@ class TaskMetrics:
             "plimsoll_stores_set_aside", "Local stores that were not used, by reason", ["reason"], registry=registry
         )
         self._sizes: dict[int, tuple[int, ...]] = {}
+        self._late: dict[int, int] = {}
 
     def observe_lag(self, number: int, records: int, seconds: float, *, caught_up: bool) -> None:
         """How far a task is behind the end of `events`."""
@@ -84,12 +86,15 @@ class TaskMetrics:
         self.lag_seconds.labels(name).set(seconds)
         self.caught_up.labels(name).set(caught_up)
 
-    def observe_store(self, number: int, store: Store, partition: Partition) -> None:
-        """Sizes of a partition's store and memory; the metrics say the sums over the partitions of the process."""
+    def observe_store(self, number: int, store: Store, partition: Partition, now: int) -> None:
+        """Sizes of a partition's store and memory, of which the metrics say the sums over the partitions of the
+        process; and how late its earliest timer is, of which they say the most. ``now``: microseconds."""
         self._sizes[number] = (store.bytes_on_disk(), *(len(table) for table in partition.state.tables))
+        self._late[number] = max(0, now - partition.state.dues.earliest)
         self._sum_sizes()
 
     def _sum_sizes(self) -> None:
+        self.engine.timer_lag_seconds.set(max(self._late.values(), default=0) / SECOND)
         gauges = (self.engine.store_bytes, *map(self.engine.cached.labels, TABLES))
         for place, gauge in enumerate(gauges):
             gauge.set(sum(sizes[place] for sizes in self._sizes.values()))
@@ -102,6 +107,7 @@ class TaskMetrics:
         ):
             gauge.remove(str(number))
         self._sizes.pop(number, None)
+        self._late.pop(number, None)
         self._sum_sizes()
 
     def standby_left(self, number: int) -> None:

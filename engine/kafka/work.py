@@ -141,8 +141,8 @@ class Work:
         await self._transact(sent)
 
     def measure(self) -> None:
-        """Sizes of store and memory, into the metrics."""
-        self._metrics.observe_store(self._number, self._store, self._partition)
+        """Sizes of store and memory and lateness of timers, into the metrics."""
+        self._metrics.observe_store(self._number, self._store, self._partition, self._clock())
 
     def _begun(self, pairs: list[Pair]) -> dict[Place, list[Sent]]:
         return {self._changelog: [(self._clock() // 1000, *pair, []) for pair in pairs]}
