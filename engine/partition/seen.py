@@ -87,13 +87,13 @@ class StoredSeen:
 
     def write(self, batch: Batch) -> None:
         """Adds what is new to a batch; the batch is left using the last family."""
-        family = ""
         put, pack = batch.put, _HEAD.pack
+        begin = end = 0  # of the span whose family the batch is using
         for identity, (content, at, kept) in self._pending.items():
-            name = self._families.name(at)
-            if name != family:
-                batch.use(name)
-                family = name
+            if not begin <= at < end:
+                batch.use(self._families.name(at))
+                begin = at - at % DEDUPE_WINDOW
+                end = begin + DEDUPE_WINDOW
             put(identity, pack(content, at) + kept)
 
     def written(self) -> None:

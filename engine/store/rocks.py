@@ -12,10 +12,12 @@ from rocksdict import (
     ColumnFamily,
     DBCompressionType,
     DBRecoveryMode,
+    MemtableFactory,
     Options,
     Rdict,
     RdictIter,
     ReadOptions,
+    SliceTransform,
     WriteBatch,
 )
 
@@ -25,6 +27,8 @@ _MEMTABLE_BYTES: Final = 4 * 1024 * 1024  # a larger skip list misses the proces
 _MEMTABLES_MAX: Final = 4
 _BLOOM_BITS: Final = 10
 _MEMTABLE_BLOOM_RATIO: Final = 0.2  # of a memtable: most look-ups are for identities that are not there
+_BUCKET_BYTES: Final = 2  # of an identity, itself a hash: its memtable is a hash table, cheaper than a skip list
+_BUCKETS: Final = 256**_BUCKET_BYTES
 _LOG_MEMTABLE_BYTES: Final = 16 * 1024 * 1024  # its values are whole record batches: few keys, much data
 _WAL_BYTES_MAX: Final = 256 * 1024 * 1024
 _OPEN_FILES_MAX: Final = 512
@@ -87,6 +91,7 @@ class RocksStore:
         # A torn tail of the log is what kill -9 or a power cut leaves; anything before it that is corrupt is reported.
         options.set_wal_recovery_mode(DBRecoveryMode.tolerate_corrupted_tail_records())
         options.set_max_background_jobs(2)
+        options.set_allow_concurrent_memtable_write(False)  # there is one writer; hash memtables allow no more
         return options
 
     def _family_options(self, family: str) -> Options:
@@ -107,6 +112,10 @@ class RocksStore:
             table.set_bloom_filter(_BLOOM_BITS, False)
             options.set_memtable_prefix_bloom_ratio(_MEMTABLE_BLOOM_RATIO)
             options.set_memtable_whole_key_filtering(True)
+        if family not in (LOG, STATE):  # identities: put and looked up one by one, scanned by nobody but tests
+            options.set_prefix_extractor(SliceTransform.create_max_len_prefix(_BUCKET_BYTES))
+            factory = MemtableFactory.hash_link_list(bucket_count=_BUCKETS)  # type: ignore[call-arg]  # its stub has none
+            options.set_memtable_factory(factory)
         options.set_block_based_table_factory(table)
         return options
 
@@ -128,6 +137,7 @@ class RocksStore:
     def scan(self, family: str, begin: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
         bounds = ReadOptions()
         bounds.set_iterate_upper_bound(end)
+        bounds.set_total_order_seek(True)
         cursor = self._families[family].iter(bounds)
         cursor.seek(begin)
         while cursor.valid():
@@ -136,7 +146,9 @@ class RocksStore:
         self._check(cursor)
 
     def last_before(self, family: str, begin: bytes, end: bytes) -> tuple[bytes, bytes] | None:
-        cursor = self._families[family].iter(ReadOptions())
+        whole = ReadOptions()
+        whole.set_total_order_seek(True)
+        cursor = self._families[family].iter(whole)
         cursor.seek_for_prev(end)
         if not cursor.valid() or cursor.key() < begin:
             self._check(cursor)
