@@ -22,7 +22,7 @@ from engine.kafka.standing import FORMAT, Standing, write_standing
 from engine.store.rocks import RocksStore
 
 _FETCH_BYTES_MAX: Final = 4 * 1024 * 1024  # as stored, compressed: some tens of thousands of records
-_BATCH_RECORDS_MAX: Final = 5_000  # of one WriteBatch: the event loop waits for it, some 20 ms
+_BATCH_RECORDS_MAX: Final = 2_000  # of one WriteBatch: larger ones cost more a record, and the event loop waits longer
 _SMALL_RECORDS_MAX: Final = 50_000  # less than a second's work asks nobody's leave
 _STALL_SECONDS_MAX: Final = 30.0
 _TELL_SECONDS: Final = 5.0
