@@ -142,8 +142,12 @@ class Membership:
         self._options.data.mkdir(parents=True, exist_ok=True)
         self.app.loop = asyncio.get_running_loop()
         self.app.finalize()
-        self.app.consumer._thread.Worker = _Thread
+        self.use_daemon_thread()
         await self.app.start()
+
+    def use_daemon_thread(self) -> None:
+        """The client's thread, once it is started, ends with the process."""
+        self.app.consumer._thread.Worker = _Thread
 
     async def watch(self) -> None:
         """Runs as long as the membership works. Raises MembershipError, or what broke the app."""
