@@ -145,7 +145,8 @@ class Work:
         self._metrics.observe_store(self._number, self._store, self._partition, self._clock())
 
     def _begun(self, pairs: list[Pair]) -> dict[Place, list[Sent]]:
-        return {self._changelog: [(self._clock() // 1000, *pair, []) for pair in pairs]}
+        at = self._clock() // 1000
+        return {self._changelog: [(at, key, value, []) for key, value in pairs]}
 
     def _store_pairs(self, pairs: list[Pair], position: int) -> None:
         batch = self._store.batch()
