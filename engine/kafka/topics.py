@@ -17,6 +17,8 @@ from schemas.topics import Topic
 CHANGELOG: Final = "state-changelog"
 CONFIGURATION: Final = "configuration"
 """What the writer of configuration knows, in partition 0 (ADR 19); the others are empty."""
+MOVING: Final = "moving"
+"""There while a history is moved into the topics beside it, and after a move that did not finish (ADR 20)."""
 DELETE_RETENTION_MS: Final = 7 * 86_400 * 1000
 """How long the changelog keeps what says that a key is gone. A store that is further behind could miss one."""
 
@@ -53,13 +55,18 @@ class TopicError(OperationalError):
 
 
 async def create_topics(
-    admin: AIOKafkaAdminClient, prefix: str, partitions: int, replication: int | None
+    admin: AIOKafkaAdminClient, prefix: str, partitions: int, replication: int | None, *, moving: bool = False
 ) -> Sequence[TopicFinding]:
     """Makes what is not there and compares what is, in the order of ``POLICIES``.
 
-    ``replication`` None: as the cluster is set. Raises TopicError.
+    ``replication`` None: as the cluster is set. ``moving``: it is the move itself that asks. Raises TopicError.
     """
-    counts = await _partition_counts(admin, [prefix + name for name in POLICIES])
+    counts = await _partition_counts(admin, [prefix + name for name in (*POLICIES, MOVING)])
+    if counts.pop(prefix + MOVING, 0) and not moving:
+        raise TopicError(
+            "a move of a history into these topics has not finished: let it finish, or begin it anew with "
+            "`plimsoll move --restart`"
+        )
     # -1 is the cluster's own; aiokafka wants to see an assignment with it, and takes an empty one for none.
     copies, assignment = (-1, dict[int, list[int]]()) if replication is None else (replication, None)
     wanted = [
