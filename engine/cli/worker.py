@@ -74,7 +74,6 @@ def worker(
     )
     if numbers is None:
         _check_address(api, advertise, instance)
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     with connecting(kafka):
         from engine.kafka.task import TaskOptions
         from engine.kafka.worker import cluster_of, run_worker
@@ -108,6 +107,7 @@ def worker(
                 session_seconds=session_seconds,
             )
             tell = speaker(as_json)
+            logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
             tell(f"answers readers at {member.url}")
             await Member(options, member, api, bound, tell).run()
 

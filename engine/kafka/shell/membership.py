@@ -26,6 +26,7 @@ HEARTBEATS: Final = 10  # in a session: each also tells a member, soon, that the
 _REBALANCE_SECONDS: Final = 20  # how long the group waits for a member that is stopping its tasks
 _NEVER_SECONDS: Final = 10 * 365 * 86_400
 _WATCH_SECONDS: Final = 1.0
+_REACH_SECONDS: Final = 2.0
 _ANSWER_SECONDS_MAX: Final = 30.0
 _REFUSALS_MAX: Final = 30  # in a row: half a minute of a group that does not let this worker in
 _THREAD_SECONDS_MAX: Final = 1.0
@@ -105,6 +106,8 @@ class Membership:
         self._control = options.prefix + CONTROL
         self.is_settled = False
         """Whether the group has given this worker its share and is not being shared out anew."""
+        self.is_reached = True
+        """Whether the cluster answered when it was last asked how it is."""
         self.app = self._made()
 
     def _made(self) -> Any:  # Any: Faust's app, whose attributes are made at run time
@@ -137,6 +140,11 @@ class Membership:
         app.timer(LOOK_SECONDS, on_leader=True, name="leader")(self._led)
         return app
 
+    @property
+    def url(self) -> str:
+        """Where this worker is, spelled as the group has it."""
+        return str(self.app.conf.canonical_url)
+
     async def start(self) -> None:
         """Returns when the group has given this worker its first share. Raises KafkaError."""
         self._options.data.mkdir(parents=True, exist_ok=True)
@@ -150,7 +158,25 @@ class Membership:
         self.app.consumer._thread.Worker = _Thread
 
     async def watch(self) -> None:
-        """Runs as long as the membership works. Raises MembershipError, or what broke the app."""
+        """Runs as long as the membership works. Raises MembershipError."""
+        reaching = asyncio.create_task(self._reach())
+        try:
+            await self._watch()
+        finally:
+            reaching.cancel()
+
+    async def _reach(self) -> None:
+        """Asks the cluster for its metadata now and then; a cluster that is gone is not noticed by waiting for it."""
+        while True:
+            await asyncio.sleep(_REACH_SECONDS)
+            client = self.app.consumer._thread._consumer._client
+            asking = asyncio.create_task(self.app.consumer._thread.call_thread(client.force_metadata_update))
+            await asyncio.wait({asking}, timeout=_REACH_SECONDS)
+            self.is_reached = asking.done()
+            await asyncio.wait({asking})
+            self.is_reached = asking.exception() is None and bool(asking.result())
+
+    async def _watch(self) -> None:
         refusals = 0
         while True:
             stopped = await self.app.wait_for_stopped(asyncio.sleep(_WATCH_SECONDS))

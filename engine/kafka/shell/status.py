@@ -1,7 +1,7 @@
 """What a worker says of itself, to operators and to the leader; and what the leader makes of what all of them say."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -42,14 +42,23 @@ class GroupStatus(msgspec.Struct, frozen=True):
     unwatched: frozenset[int]
 
 
+class Settled(Protocol):
+    """What is asked of a membership before it is said to be ready."""
+
+    is_reached: bool
+    is_settled: bool
+
+
 def partitions_of(holdings: Holdings) -> list[PartitionStatus]:
     """What is held now: active ones first, each by number."""
     return [_status(each) for role in Role for each in holdings.by_role(role)]
 
 
-def readiness(holdings: Holdings, is_settled: Callable[[], bool]) -> tuple[bool, str]:
+def readiness(holdings: Holdings, membership: Settled) -> tuple[bool, str]:
     """Whether every partition that is owned is caught up, and a sentence."""
-    if not is_settled():
+    if not membership.is_reached:
+        return False, "the cluster does not answer"
+    if not membership.is_settled:
         return False, "the group is being shared out"
     owned = [_status(each) for each in holdings.by_role(Role.ACTIVE)]
     missing = [each for each in owned if not each.caught_up]

@@ -43,7 +43,6 @@ class Member:
         tell: Callable[[str], None],
     ) -> None:
         self._options = options
-        self._member = member
         self._api = api
         self._bound = bound
         self._tell = tell
@@ -60,11 +59,11 @@ class Member:
         )
         views = WorkerViews(
             options.partitions,
-            member.url,
+            self._membership.url,
             self._holdings,
             self._others,
             self._membership.owners,
-            lambda: readiness(self._holdings, lambda: self._membership.is_settled),
+            lambda: readiness(self._holdings, self._membership),
         )
         self._door = create_door(views, self._status, api, registry)
 
@@ -147,7 +146,7 @@ class Member:
     def _status(self) -> WorkerStatus:
         membership = self._membership
         return WorkerStatus(
-            self._member.url, membership.is_leader(), membership.is_settled, partitions_of(self._holdings)
+            membership.url, membership.is_leader(), membership.is_settled, partitions_of(self._holdings)
         )
 
 

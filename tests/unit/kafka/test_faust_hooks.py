@@ -12,6 +12,7 @@ from typing import Any
 import aiokafka
 import faust
 import pytest
+from aiokafka.client import AIOKafkaClient
 from aiokafka.cluster import ClusterMetadata
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
@@ -285,6 +286,12 @@ async def test_the_coordinator_s_failures_are_seen_by_asking_for_them(tmp_path: 
     assert "_pending_exception" in inspect.getsource(GroupCoordinator.check_errors)
     assert list(inspect.signature(QueueServiceThread.call_thread).parameters) == ["self", "fun", "args", "kwargs"]
     assert isinstance(membership_of(tmp_path).app.consumer._thread, QueueServiceThread)
+
+
+def test_the_group_s_client_can_be_asked_for_fresh_metadata() -> None:
+    """How a cluster that does not answer is noticed by a worker that has nothing to read."""
+    assert list(inspect.signature(AIOKafkaClient.force_metadata_update).parameters) == ["self"]
+    assert "self._client = AIOKafkaClient(" in inspect.getsource(aiokafka.AIOKafkaConsumer.__init__)
 
 
 async def test_the_client_s_thread_is_one_that_keeps_no_process_alive(tmp_path: Path) -> None:
