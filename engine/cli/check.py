@@ -7,51 +7,68 @@ import platform
 import shutil
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import click
 import httpx
-import msgspec
 
-from engine.cli.configured import config_option, configured
+from engine.cli.kafka_options import cluster_flags, configured_cluster, connecting
 from engine.cli.options import json_option, show_json
 from engine.cli.sending import end
-from engine.config import Config, ConfigError
-from engine.failures import WrongUse
+from engine.config import Config, ConfigError, KafkaOptions
+from engine.failures import OperationalError, WrongUse
+from engine.findings import Finding
 from engine.publish import open_client, problem_of, unreachable
+from schemas.topics import Topic
 
 DEDUPE_BYTES_AN_EVENT: Final = 32
 """128 bits of identity and 128 of content (architecture, "State of a partition")."""
 DEDUPE_WINDOW_SECONDS: Final = 7 * 86_400
 _LIBRARIES: Final = ("msgspec", "rocksdict", "starlette", "uvicorn", "aiosmtplib", "httpx")
+_RECORDS_DEFAULT: Final = 10_000
+_RECORDS_MAX: Final = 1_000_000  # at 100,000 a second this is what somebody waits for
 _PYTHON_MIN: Final = (3, 11)
 _GB: Final = 1_000_000_000
 
 
-class Finding(msgspec.Struct, frozen=True):
-    """One line of the answer."""
-
-    what: str
-    state: Literal["ok", "problem"]
-    detail: str
-
-
-@click.command(short_help="What is wrong with configuration, data folder and disk.")
-@config_option
+@click.command(short_help="What is wrong with configuration, data folder, disk and cluster.")
+@cluster_flags
 @click.option("--data", metavar="DIR", help="Folder of log and state. Default: as configured.")
 @click.option("--url", help="Ask a running product too whether it is ready.")
 @click.option("--key", envvar="PLIMSOLL_KEY", help="Bearer key for --url. [env: PLIMSOLL_KEY]")
+@click.option(
+    "--records",
+    type=click.IntRange(0, _RECORDS_MAX),
+    default=_RECORDS_DEFAULT,
+    show_default=True,
+    help="Kafka: how many of the last events are looked at for their producers' partitioner.",
+)
+@click.option("--sample", metavar="TOPIC", help="Kafka: look at this topic instead, into which a producer was tried.")
 @json_option
-def check(config_file: str | None, data: str | None, url: str | None, key: str | None, as_json: bool) -> None:
-    """Checks versions, configuration, data folder and disk; exit 1 where there is a problem.
+def check(
+    config_file: str | None,
+    bootstrap: str | None,
+    prefix: str | None,
+    data: str | None,
+    url: str | None,
+    key: str | None,
+    records: int,
+    sample: str | None,
+    as_json: bool,
+) -> None:
+    """Checks versions, configuration, data folder and disk, and a Kafka cluster where one is given or configured.
+
+    Exit 1 where there is a problem. A warning is what works today and will not on a bad day.
 
     \b
     plimsoll check
     plimsoll check --config plimsoll.toml --url http://127.0.0.1:8080
+    plimsoll check --bootstrap kafka-1:9092 --records 100000
+    plimsoll check --bootstrap kafka-1:9092 --sample trial-of-the-new-switch
     """
     findings = _versions()
     try:
-        config = configured(config_file, ("--data", "engine.data", data))
+        config = configured_cluster(config_file, bootstrap, prefix, ("--data", "engine.data", data))
     except ConfigError as error:
         findings += [Finding("configuration", "problem", problem) for problem in error.problems]
     except WrongUse as error:
@@ -60,6 +77,8 @@ def check(config_file: str | None, data: str | None, url: str | None, key: str |
         findings.append(Finding("configuration", "ok", _summary(config, config_file)))
         findings += _data(Path(config.engine.data))
         findings.append(_disk(config))
+        if config.kafka is not None:
+            findings += _cluster(config.kafka, records, sample)
     if url is not None:
         findings.append(asyncio.run(_readiness(url, key)))
     bad = sum(finding.state == "problem" for finding in findings)
@@ -68,6 +87,9 @@ def check(config_file: str | None, data: str | None, url: str | None, key: str |
     else:
         for finding in findings:
             click.echo(f"{finding.state.ljust(7)}  {finding.what}: {finding.detail}")
+        warnings = sum(finding.state == "warning" for finding in findings)
+        if warnings:
+            click.echo(f"{warnings} warning{'s' if warnings > 1 else ''}")
         click.echo("no problems" if bad == 0 else f"{bad} problem{'s' if bad > 1 else ''}")
     end(failed=bad > 0)
 
@@ -104,9 +126,10 @@ def _summary(config: Config, file: str | None) -> str:
     mail = "off" if config.mail is None else f"{config.mail.host}:{config.mail.port_used}"
     sms = "off" if config.sms is None else config.sms.transport
     keys = f"{len(config.api.keys)} keys" if config.api.auth == "keys" else "no keys, loopback only"
+    kafka = "off" if config.kafka is None else config.kafka.bootstrap
     return (
         f"{file or 'no file'}; {config.engine.partitions} partitions, durability {config.engine.durability}; "
-        f"{config.api.host}:{config.api.port}, {keys}; mail {mail}; sms {sms}"
+        f"{config.api.host}:{config.api.port}, {keys}; mail {mail}; sms {sms}; kafka {kafka}"
     )
 
 
@@ -164,10 +187,32 @@ def _disk(config: Config) -> Finding:
         f"{window / _GB:.1f} GB for the dedupe window ({DEDUPE_BYTES_AN_EVENT} bytes x {rate}/s x 7 days), "
         f"{free / _GB:.1f} GB free; log and outputs come on top"
     )
+    if config.kafka is not None:
+        # Which part of the partitions a worker has is not known here, so this alone is no problem yet.
+        figures += "; that is all workers together, as much again for each standby, and each copy on the brokers"
+        return Finding("disk", "warning" if free + held < window else "ok", figures)
     if free + held < window:
         advice = "free some space, use a larger disk, or set engine.events_per_second to the rate you expect"
         return Finding("disk", "problem", f"{figures}: {advice}")
     return Finding("disk", "ok", figures)
+
+
+def _cluster(kafka: KafkaOptions, records: int, sample: str | None) -> list[Finding]:
+    """What the cluster says, and where the records in it are."""
+    try:
+        with connecting(kafka):
+            from engine.kafka.checking import cluster_findings, read_facts
+            from engine.kafka.partitioning import placement_finding, read_placed
+
+            findings = cluster_findings(asyncio.run(read_facts(kafka, kafka.prefix)), kafka, kafka.prefix)
+            topic = sample or kafka.prefix + Topic.EVENTS.value
+            if records > 0:
+                count, placed = asyncio.run(read_placed(kafka, topic, records))
+                if count or sample:  # that `events` is not there has been said
+                    findings.append(placement_finding(topic, count, placed))
+            return findings
+    except OperationalError as error:
+        return [Finding("cluster", "problem", str(error))]
 
 
 async def _readiness(url: str, key: str | None) -> Finding:

@@ -27,6 +27,28 @@ def _addresses(_: click.Context, __: click.Parameter, given: str | None) -> str 
     return given
 
 
+def cluster_flags(command: F) -> Callable[..., Any]:
+    """``--config``, ``--bootstrap`` and ``--prefix`` as they were given; `configured_cluster` reads them."""
+    prefix = click.option(
+        "--prefix", help="What the topics' names start with. Default: kafka.prefix, which is nothing."
+    )
+    bootstrap = click.option(
+        "--bootstrap",
+        callback=_addresses,
+        metavar="HOST:PORT[,...]",
+        help="Brokers to begin with. Default: kafka.bootstrap. [env: PLIMSOLL_KAFKA_BOOTSTRAP]",
+    )
+    return config_option(bootstrap(prefix(command)))
+
+
+def configured_cluster(
+    config_file: str | None, bootstrap: str | None, prefix: str | None, *flags: tuple[str, str, object]
+) -> Config:
+    """The configuration with these flags, and others as `configured` takes them, over it."""
+    given = (("--bootstrap", "kafka.bootstrap", bootstrap), ("--prefix", "kafka.prefix", prefix))
+    return configured(config_file, *given, *flags)
+
+
 def cluster_options(command: F) -> Callable[..., Any]:
     """``--config``, ``--bootstrap`` and ``--prefix``; the command is called with ``config``, these flags in it.
 
@@ -37,19 +59,9 @@ def cluster_options(command: F) -> Callable[..., Any]:
     def with_config(
         *, config_file: str | None, bootstrap: str | None, prefix: str | None, **given: Any
     ) -> Any:  # Any: whatever the command has besides
-        flags = (("--bootstrap", "kafka.bootstrap", bootstrap), ("--prefix", "kafka.prefix", prefix))
-        return command(config=configured(config_file, *flags), **given)
+        return command(config=configured_cluster(config_file, bootstrap, prefix), **given)
 
-    found = click.option(
-        "--prefix", help="What the topics' names start with. Default: kafka.prefix, which is nothing."
-    )(with_config)
-    found = click.option(
-        "--bootstrap",
-        callback=_addresses,
-        metavar="HOST:PORT[,...]",
-        help="Brokers to begin with. Default: kafka.bootstrap. [env: PLIMSOLL_KAFKA_BOOTSTRAP]",
-    )(found)
-    return config_option(found)
+    return cluster_flags(with_config)
 
 
 def kafka_of(config: Config) -> KafkaOptions:

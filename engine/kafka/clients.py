@@ -6,6 +6,7 @@ from typing import Any, Final, Protocol
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import UnknownTopicOrPartitionError
 from aiokafka.structs import ConsumerRecord, RecordMetadata
 
 from engine.connection import Connection
@@ -13,8 +14,8 @@ from engine.connection import Connection
 __all__ = ["BatchBuilder", "Connection", "Consumer", "Producer", "Records", "open_admin", "open_consumer"]
 __all__ += ["open_producer", "security"]
 
-_TRANSACTION_MS_MAX: Final = 10_000  # an open transaction holds up every partition that it has written into
-_BATCH_BYTES_MAX: Final = 512 * 1024  # half of what a broker takes by default in one batch
+TRANSACTION_MS_MAX: Final = 10_000  # an open transaction holds up every partition that it has written into
+BATCH_BYTES_MAX: Final = 512 * 1024  # half of what a broker takes by default in one batch
 _FETCH_BYTES_MAX: Final = 1024 * 1024  # compressed: a few batches of records, held until they are asked for
 
 Records = Mapping[TopicPartition, "Sequence[ConsumerRecord[bytes, bytes]]"]
@@ -98,9 +99,22 @@ def security(connection: Connection) -> dict[str, Any]:  # Any: keyword argument
     }
 
 
+class _Admin(AIOKafkaAdminClient):
+    """Asks for topics without making them: a broker with auto.create.topics.enable makes whatever is asked for."""
+
+    async def describe_topics(self, topics: list[str] | None = None) -> list[Any]:  # Any: as aiokafka has it
+        there = set(await self.list_topics())
+        asked = sorted(there) if topics is None else topics
+        described: list[Any] = await super().describe_topics([name for name in asked if name in there])
+        unknown = UnknownTopicOrPartitionError.errno
+        return described + [
+            {"error_code": unknown, "topic": name, "partitions": []} for name in asked if name not in there
+        ]
+
+
 def open_admin(connection: Connection, client: str = "plimsoll") -> AIOKafkaAdminClient:
     """An administration client, not started."""
-    return AIOKafkaAdminClient(client_id=client, **security(connection))
+    return _Admin(client_id=client, **security(connection))
 
 
 def open_consumer(connection: Connection, client: str, *, fetch_bytes_max: int = _FETCH_BYTES_MAX) -> Consumer:
@@ -122,8 +136,8 @@ def open_producer(connection: Connection, transactional_id: str) -> Producer:
     producer: Producer = AIOKafkaProducer(
         client_id=transactional_id,
         transactional_id=transactional_id,
-        transaction_timeout_ms=_TRANSACTION_MS_MAX,
-        max_batch_size=_BATCH_BYTES_MAX,
+        transaction_timeout_ms=TRANSACTION_MS_MAX,
+        max_batch_size=BATCH_BYTES_MAX,
         compression_type="zstd",
         **security(connection),
     )

@@ -23,7 +23,7 @@ from schemas.topics import Topic, partition_of
 
 CONSUMER_HEADER: Final = "plimsoll-consumer"
 """Says on a delivery which consumer it is of: of one notification several may have an outcome."""
-_REFRESH_SECONDS: Final = 43_200.0  # brokers forget offsets that nobody wrote for offsets.retention.minutes, a week
+REFRESH_SECONDS: Final = 43_200.0  # brokers forget offsets that nobody wrote for offsets.retention.minutes, a week
 _SCAN_RECORDS_MAX: Final = 10_000
 _SCAN_WAIT_MS: Final = 500
 _STOP_SECONDS_MAX: Final = 5.0
@@ -52,7 +52,7 @@ class Ledger:
         self._positions: dict[int, int] = {}
         self._settled = SettledIds()
         self._scanned: dict[TopicPartition, int] = {}
-        self._refreshed = -_REFRESH_SECONDS
+        self._refreshed = -REFRESH_SECONDS
         self._taken: TakenOver | None = None
         self._lock = asyncio.Lock()
 
@@ -79,7 +79,7 @@ class Ledger:
 
     async def refresh(self) -> None:
         """Writes the positions again where the cluster would forget them one day."""
-        if self._producer is None or time.monotonic() - self._refreshed < _REFRESH_SECONDS:
+        if self._producer is None or time.monotonic() - self._refreshed < REFRESH_SECONDS:
             return
         async with self._lock:
             producer = await self._opened()

@@ -53,6 +53,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
     (folder / "server.properties").write_text(
         f"""
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_SSL:SASL_SSL
+auto.create.topics.enable=true
 ssl.keystore.type=PEM
 ssl.keystore.location={folder}/broker.pem
 ssl.truststore.type=PEM
@@ -129,6 +130,18 @@ def test_what_is_not_let_in_is_one_sentence(secured: Secured, changed: dict[str,
     assert err.count("\n") == 1
     assert PASSWORD not in err
     assert "hunter2" not in err
+
+
+def test_a_broker_that_makes_whatever_is_asked_for_is_not_asked(secured: Secured, prefix: str) -> None:
+    """`auto.create.topics.enable`, which is on by default: topics with other policies would come of looking."""
+    config = secured.configuration(prefix=prefix)
+    code, out, err = command("check", "--config", config, "--json")
+    assert (code, err) == (1, "")
+    assert f"found none with the prefix '{prefix}': run `plimsoll topics create`" in out
+    assert "auto.create.topics.enable is true" in out
+    code, out, err = command("topics", "create", "--config", config, "--partitions", "1", "--json")
+    assert (code, err) == (0, "")
+    assert out.count('"created"') == len(POLICIES)
 
 
 def test_a_certificate_for_another_host_is_taken_only_where_that_is_said(secured: Secured, prefix: str) -> None:
