@@ -100,3 +100,12 @@ def test_plain_over_loopback_is_allowed() -> None:
 
 def test_addresses_are_read() -> None:
     assert addresses("a:1, [::1]:29092") == [("a", 1), ("::1", 29092)]
+
+
+def test_the_example_of_the_manual_is_read(tmp_path: Path) -> None:
+    manual = (Path(__file__).parents[2] / "deploy" / "kafka" / "README.md").read_text()
+    text = manual.partition("```toml\n")[2].partition("```")[0]
+    for name in ("ca.pem", "me.pem", "me.key"):
+        (tmp_path / name).write_text("")
+    kafka = kafka_of(load(tmp_path, text.replace("/etc/plimsoll", str(tmp_path))))
+    assert (kafka.protocol, kafka.prefix, len(addresses(kafka.bootstrap))) == ("SASL_SSL", "billing-", 2)
