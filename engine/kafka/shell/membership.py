@@ -145,38 +145,47 @@ class Membership:
         """Where this worker is, spelled as the group has it."""
         return str(self.app.conf.canonical_url)
 
-    async def start(self) -> None:
-        """Returns when the group has given this worker its first share. Raises KafkaError."""
+    async def run(self) -> None:
+        """Joins the group, and runs as long as the membership works. Raises MembershipError, KafkaError."""
         self._options.data.mkdir(parents=True, exist_ok=True)
         self.app.loop = asyncio.get_running_loop()
         self.app.finalize()
         self.use_daemon_thread()
-        await self.app.start()
+        tasks = [asyncio.create_task(part) for part in (self._start(), self._reach(), self.watch())]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+        for task in tasks:
+            if task.done() and not task.cancelled():
+                task.result()
+        raise MembershipError("the membership of the group ended by itself")
 
     def use_daemon_thread(self) -> None:
         """The client's thread, once it is started, ends with the process."""
         self.app.consumer._thread.Worker = _Thread
 
-    async def watch(self) -> None:
-        """Runs as long as the membership works. Raises MembershipError."""
-        reaching = asyncio.create_task(self._reach())
-        try:
-            await self._watch()
-        finally:
-            reaching.cancel()
+    async def _start(self) -> None:
+        """Returns never: the group's first share, which Faust waits for here, is nothing to wait for."""
+        await self.app.start()
+        await self.app.wait_until_stopped()
 
     async def _reach(self) -> None:
         """Asks the cluster for its metadata now and then; a cluster that is gone is not noticed by waiting for it."""
         while True:
             await asyncio.sleep(_REACH_SECONDS)
-            client = self.app.consumer._thread._consumer._client
-            asking = asyncio.create_task(self.app.consumer._thread.call_thread(client.force_metadata_update))
+            consumer = self._consumer()
+            if consumer is None:
+                continue
+            asking = asyncio.create_task(self._call(consumer._client.force_metadata_update))
             await asyncio.wait({asking}, timeout=_REACH_SECONDS)
             self.is_reached = asking.done()
             await asyncio.wait({asking})
             self.is_reached = asking.exception() is None and bool(asking.result())
 
-    async def _watch(self) -> None:
+    async def watch(self) -> None:
+        """Looks at what the group's client ran into, which waits until somebody looks, and Faust never does."""
         refusals = 0
         while True:
             stopped = await self.app.wait_for_stopped(asyncio.sleep(_WATCH_SECONDS))
@@ -185,13 +194,19 @@ class Membership:
                 raise MembershipError(f"the membership of the group broke: {type(reason).__name__}: {reason}")
             if stopped:
                 return
+            consumer = self._consumer()
+            if consumer is None:
+                continue
+            coordinator = consumer._coordinator
             try:
-                await asyncio.wait_for(self._check(), _ANSWER_SECONDS_MAX)
+                await asyncio.wait_for(self._call(coordinator.check_errors), _ANSWER_SECONDS_MAX)
             except TimeoutError:
                 raise MembershipError(f"the group's client gave no answer in {_ANSWER_SECONDS_MAX:g} s") from None
             except KafkaError as error:
+                if isinstance(error.__cause__, MembershipError):
+                    raise error.__cause__ from None
                 refusals += 1
-                if refusals > _REFUSALS_MAX or self._coordinator()._coordination_task.done():
+                if refusals > _REFUSALS_MAX or coordinator._coordination_task.done():
                     raise MembershipError(f"the group {self._options.app} lets this worker not in: {error}") from error
             else:
                 refusals = 0
@@ -220,12 +235,13 @@ class Membership:
         """The URLs of all workers that the group has shared out to, whether they got something or not."""
         return list(self.app.router.external_topics_metadata())
 
-    async def _check(self) -> None:
-        """What the coordinator's task ran into. It waits until somebody looks, and Faust never does."""
-        await self.app.consumer._thread.call_thread(self._coordinator().check_errors)
+    async def _call(self, function: Callable[[], Any]) -> Any:  # Any: whatever of aiokafka
+        """Calls it where the group's client lives, in a thread of Faust's."""
+        return await self.app.consumer._thread.call_thread(function)
 
-    def _coordinator(self) -> Any:  # Any: of aiokafka, not typed
-        return self.app.consumer._thread._consumer._coordinator
+    def _consumer(self) -> Any:  # Any: aiokafka's consumer; None before it has begun to join
+        consumer = self.app.consumer._thread._consumer
+        return None if consumer is None or consumer._coordinator is None else consumer
 
     async def _revoked(self, sender: Any, revoked: Any, **_: Any) -> None:  # Any: as Faust sends its signals
         self.is_settled = False

@@ -87,7 +87,7 @@ class Member:
     async def _work(self) -> None:
         options = self._options
         await make_shell_topics(options.connection, options.prefix, options.app, options.partitions)
-        starting = asyncio.create_task(self._guarded(self._joined()))
+        member = asyncio.create_task(self._guarded(self._membership.run()))
         try:
             await self._stop.wait()
         finally:
@@ -95,15 +95,11 @@ class Member:
             self._membership.is_settled = False
             stopping = time.monotonic()
             await self._holdings.close()
-            starting.cancel()
-            await asyncio.wait({starting}, timeout=_CANCEL_SECONDS_MAX)
+            member.cancel()
+            await asyncio.wait({member}, timeout=_CANCEL_SECONDS_MAX)
             left = max(_LEAVE_SECONDS_MIN, _HAND_OVER_SECONDS_MAX - (time.monotonic() - stopping))
             if not await self._membership.stop(left):
                 self._tell("the group was not told: it finds out when the session of this worker ends")
-
-    async def _joined(self) -> None:
-        await self._membership.start()
-        await self._membership.watch()
 
     async def _guarded(self, part: Awaitable[None]) -> None:
         try:
