@@ -25,8 +25,8 @@ _decode = msgspec.json.Decoder(Delivery).decode
 class KafkaBench:
     """The adapter on topics of its own. What is appended is a transaction, so that the log has holes as in life."""
 
-    def __init__(self, broker: str, prefix: str) -> None:
-        self.connection = Connection(bootstrap=broker)
+    def __init__(self, broker: str | Connection, prefix: str) -> None:
+        self.connection = broker if isinstance(broker, Connection) else Connection(bootstrap=broker)
         self.prefix = prefix
         self.topic = prefix + Topic.NOTIFICATIONS.value
         self._producer: Producer = open_producer(self.connection, f"{prefix}bench")

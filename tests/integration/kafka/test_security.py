@@ -11,9 +11,13 @@ import pytest
 
 from engine.kafka.clients import Connection
 from engine.kafka.topics import POLICIES
+from schemas.outputs import encode_output
+from tests.fakes.notifications import notification
+from tests.fakes.smtp_peer import SmtpPeer
 from tests.integration.certificates import Certificate
 from tests.integration.kafka.cluster import Cluster, assert_equal_to_replay
 from tests.integration.kafka.conftest import broker_of
+from tests.integration.kafka.notification_bench import SECONDS_MAX, KafkaBench
 from tests.integration.kafka.test_worker import opening, traffic
 from tests.integration.processes import Process, command
 
@@ -30,14 +34,14 @@ class Secured(msgspec.Struct, frozen=True):
     connection: Connection
     folder: Path
 
-    def configuration(self, **changed: object) -> str:
+    def configuration(self, *sections: str, **changed: object) -> str:
         """A configuration file with [kafka]; settings may be changed, None leaves one out."""
         values = {name: value for name, value in msgspec.structs.asdict(self.connection).items()} | changed
         lines = [
             f"{name} = {msgspec.json.encode(value).decode()}" for name, value in values.items() if value is not None
         ]
-        path = self.folder / f"{abs(hash(tuple(lines)))}.toml"
-        path.write_text("\n".join(["[kafka]", *lines, ""]))
+        path = self.folder / f"{abs(hash((*lines, *sections)))}.toml"
+        path.write_text("\n".join(["[kafka]", *lines, *sections, ""]))
         return str(path)
 
 
@@ -82,8 +86,13 @@ listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config={jaas}
         yield Secured(connection, folder)
 
 
-async def test_topics_events_and_a_worker_over_tls_and_scram(secured: Secured, prefix: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("membership", [("--partitions", "0-1"), ("--port", "0")], ids=["given", "group"])
+async def test_topics_events_and_a_worker_over_tls_and_scram(
+    secured: Secured, prefix: str, tmp_path: Path, membership: tuple[str, str]
+) -> None:
     config = secured.configuration(prefix=prefix)
+    file = tmp_path / "events.ndjson"
+    file.write_bytes(b"\n".join(line for line in [*opening(), *traffic(10, 60)] if line.startswith(b"{")))
     async with Cluster(secured.connection, prefix, PARTITIONS) as cluster:
         code, out, err = await asyncio.to_thread(
             command, "topics", "create", "--config", config, "--partitions", str(PARTITIONS), "--json"
@@ -91,12 +100,30 @@ async def test_topics_events_and_a_worker_over_tls_and_scram(secured: Secured, p
         assert (code, err) == (0, "")
         assert out.count('"exists"') == len(POLICIES)
 
-        data = str(tmp_path / "data")
-        with Process("worker", "--config", config, "--partitions", "0-1", "--data", data) as process:
-            await cluster.produce([*opening(), *traffic(10, 60)])
+        with Process("worker", "--config", config, *membership, "--data", str(tmp_path / "data")) as process:
+            code, out, err = await asyncio.to_thread(command, "publish", str(file), "--config", config, "--json")
+            assert (code, err) == (0, ""), process.errors
             events = await cluster.settled()
-            assert process.stop() == 0, process.errors
+            assert await asyncio.to_thread(process.stop) == 0, process.errors
         await assert_equal_to_replay(cluster, events)
+
+
+async def test_mail_over_tls_and_scram(secured: Secured, prefix: str) -> None:
+    peer = SmtpPeer()
+    await peer.start()
+    bench = KafkaBench(secured.connection, prefix)
+    await bench.start()
+    await bench.appended([(0, "c-1", encode_output(notification("c-1")))])
+    mail = f'[mail]\nport = {peer.port}\ntls = "none"\nsender = "no-reply@acme.example"'
+    with Process("mailer", "--config", secured.configuration(mail, prefix=prefix)) as process:
+        async with asyncio.timeout(SECONDS_MAX):
+            while not (found := await bench.deliveries()):
+                pass  # each reading waits for a moment
+        assert await asyncio.to_thread(process.stop) == 0, process.errors
+    await bench.end()
+    await peer.stop()
+    assert [(consumer, delivery.outcome) for consumer, delivery in found] == [("mailer", "sent")]
+    assert len(peer.mails) == 1
 
 
 @pytest.mark.parametrize(
