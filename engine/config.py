@@ -36,8 +36,8 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
     queue_records_max: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 100_000
     """Events waiting for their commit; beyond it senders are asked to come back (429). About 1 KB each."""
     balances_max: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] = 240_000
-    """Clients whose balance is held in memory over the store; the least recently used leave first."""
-    accounts_max: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] = 6_000
+    """Clients whose balance is held in memory over the store; those that came first leave first."""
+    accounts_max: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] = 1_200
     """Clients held whole, with settings and rules: needed when a charge does more than lower a balance."""
     store_cache_bytes: Annotated[int, msgspec.Meta(ge=1024 * 1024, le=2**40)] = 64 * 1024 * 1024
     """RocksDB's block cache: what is read often of what does not fit above."""

@@ -1,5 +1,7 @@
 """A client's settings: creation and replacement, whole (contract, ``client``; semantics 2, "model, status")."""
 
+from sys import intern
+
 from engine.core.configuration import CLIENT_REFERENCES
 from engine.core.evaluation import evaluate
 from engine.core.outcome import Outcome
@@ -17,7 +19,8 @@ def put_client(state: State, out: Outcome, event: Client, now: int) -> Refusal |
         return refusal
     balance = state.balances.find(event.client)
     if balance is None:
-        balance = Balance(event.client, event.currency, event.model == "postpaid")
+        balance = Balance(event.client, intern(event.currency))
+        balance.postpaid = event.model == "postpaid"
         account = Account(event, now)
         state.balances.put(event.client, balance)
         state.accounts.put(event.client, account)

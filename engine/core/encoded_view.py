@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from engine.core.outcome import ChangeNote
+from engine.core.records import POSTPAID
 from engine.core.runway import is_too_young, seconds_to_spend
 from engine.core.state import State
 from engine.core.view import view
@@ -52,7 +53,7 @@ def encoded_views(state: State, changed: Mapping[str, ChangeNote]) -> list[bytes
             (
                 f'{{"output":"change","client":"{client}","version":{balance.version},"at":"{at}",'
                 f'"cause":{{"source":"{event.source}","id":"{event.id}"}},"currency":"{balance.currency}",'
-                f'"model":"{"postpaid" if balance.postpaid else "prepaid"}","live":"{shown}",'
+                f'"model":"{"postpaid" if balance.flags & POSTPAID else "prepaid"}","live":"{shown}",'
                 f"{_credit(permanent, balance.temporary, balance.valid_until)},"
                 f'"available":{available},"status":"{status}",'
                 f'"capacity":{"null" if capacity is None else capacity},'

@@ -2,7 +2,7 @@
 
 from engine.core.capacity import capacity_rule
 from engine.core.low_balance import evaluate_rules, rule_dues, rule_trigger
-from engine.core.records import TRIGGER_ALWAYS, TRIGGER_NEVER, Account, Balance
+from engine.core.records import TRIGGER_ALWAYS, TRIGGER_NEVER, Account, Balance, shared
 from engine.core.state import State
 from engine.core.step import Step
 from engine.core.time_balance import grants_due, notify_levels
@@ -62,7 +62,7 @@ def _trigger(state: State, balance: Balance, account: Account, capacity_threshol
             trigger = max(trigger, capacity_threshold - credit)
         if available > 0:
             trigger = max(trigger, -credit)
-    return trigger
+    return shared(trigger)
 
 
 def dues_of(state: State, balance: Balance, account: Account) -> list[int]:

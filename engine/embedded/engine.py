@@ -55,7 +55,7 @@ class EmbeddedOptions(msgspec.Struct, frozen=True, kw_only=True):
     batch_records_max: int = 2_000
     queue_records_max: int = 100_000
     balances_max: int = 240_000
-    accounts_max: int = 6_000
+    accounts_max: int = 1_200
     store_cache_bytes: int = 64 * 1024 * 1024
     keep_changes_seconds: int = 86_400
     keep_outputs_seconds: int = 30 * 86_400

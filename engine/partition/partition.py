@@ -15,7 +15,7 @@ import msgspec
 from engine.core.configuration import Config
 from engine.core.encoded_view import encoded_views
 from engine.core.outcome import Outcome
-from engine.core.records import Account, Balance, Grants, Ledger
+from engine.core.records import Account, Balance, Grants, Ledger, shared
 from engine.core.state import State, Table
 from engine.log.chunks import TOPIC_NUMBERS, Entry, chunk_key, encode_chunk
 from engine.partition import keys
@@ -99,6 +99,7 @@ class Partition:
             if isinstance(record, Balance):  # the hot table: share what can be shared
                 record.client = client
                 record.currency = intern(record.currency)
+                record.trigger = shared(record.trigger)
             return record
 
         return load

@@ -48,11 +48,11 @@ _BUCKET = Bucket(
 )
 
 RECORDS: dict[str, msgspec.Struct] = {
-    "balance": Balance("c-42", "USD", False),
+    "balance": Balance("c-42", "USD"),
     "balance, whole": Balance(
         "c-42",
         "USD",
-        True,
+        13,
         -92_500_000,
         17,
         -88_000_000,
@@ -63,9 +63,6 @@ RECORDS: dict[str, msgspec.Struct] = {
         250_000,
         3,
         2_000_000,
-        False,
-        True,
-        True,
         True,
         3_500_000,
         41_250_000,

@@ -21,7 +21,7 @@ UNIT = 1_000_000
 
 
 def balance(live: int = 100 * UNIT) -> Balance:
-    return Balance("c", "EUR", False, live, awake=True, moved=True)
+    return Balance("c", "EUR", live=live)
 
 
 def seconds_until(found: Balance, level: int, now: int) -> int | None:

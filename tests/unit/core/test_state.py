@@ -14,11 +14,11 @@ def test_table_loads_what_it_misses_once_and_only_what_exists() -> None:
 
     def load(client: str) -> Balance | None:
         asked.append(client)
-        return Balance(client, "USD", False) if client == "c" else None
+        return Balance(client, "USD") if client == "c" else None
 
     table = Table[Balance](load)
     found = table.find("c")
-    assert found == Balance("c", "USD", False)
+    assert found == Balance("c", "USD")
     assert table.find("c") is found
     assert table.find("d") is None
     assert table.find("d") is None
@@ -29,7 +29,7 @@ def test_table_loads_what_it_misses_once_and_only_what_exists() -> None:
 def test_table_in_memory_has_nothing_that_was_not_put() -> None:
     table = Table[Balance]()
     assert table.find("c") is None
-    balance = Balance("c", "USD", False)
+    balance = Balance("c", "USD")
     table.put("c", balance)
     assert table.find("c") is balance
     assert table.dirty == {"c": balance}
