@@ -135,13 +135,14 @@ def test_lists_are_bounded_and_totals_are_not() -> None:
 
 
 def test_more_records_than_a_batch() -> None:
+    count = 12 * BATCH_RECORDS_MAX
     charges = [
         {**charge("d0 10:00", "0.001"), "id": f"e{number}", "time": f"2026-03-02T10:00:00.{number:06d}Z"}
-        for number in range(3 * BATCH_RECORDS_MAX)
+        for number in range(count)
     ]
     answer = compared([PROFILE, CLIENT, PAID, *charges], changed(rules=[{**RULE, "threshold": "4.5"}]))
     assert told(answer) == ([("2026-03-02T10:00:00.0055Z", "low")], [("2026-03-02T10:00:00.005Z", "low")])
-    assert answer.events == 3 + 3 * BATCH_RECORDS_MAX
+    assert answer.events == 3 + count
 
 
 @pytest.mark.parametrize(
