@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
 
 from engine.cli.histories import file_history, folder_history
 from engine.core.fold import Record, fold, new_outcome
@@ -20,7 +22,7 @@ from engine.core.timers import move_clock
 from engine.embedded.stored_log import stored_logs
 from engine.failures import OperationalError, WrongUse
 from engine.kafka import moving
-from engine.kafka.clients import open_admin
+from engine.kafka.clients import Connection, Consumer, open_admin, open_consumer
 from engine.kafka.configuration import ConfigurationWriter
 from engine.kafka.folding import read_record
 from engine.kafka.histories import cluster_history
@@ -33,9 +35,10 @@ from schemas.codec import decode_line
 from schemas.outputs import Change, Delivery, Notification, encode_output
 from schemas.times import DAY, SECOND, parse_time
 from schemas.topics import Topic, partition_of
-from tests.integration.kafka.cluster import Cluster, assert_equal_to_replay
+from tests.integration.kafka.cluster import Cluster, assert_equal_to_replay, replayed
 from tests.integration.kafka.test_task import options_of
 from tests.integration.kafka.test_worker import event, opening, traffic
+from tests.integration.processes import Process, command
 from tests.properties.histories import history
 from tests.unit.embedded.engines import Clock, running
 from tests.unit.test_moving import embedded, sendable
@@ -203,6 +206,74 @@ async def test_a_cluster_is_moved_to_another_count_and_goes_on(broker: str, pref
         async with third as cluster, working_at(cluster, tmp_path / "third", clock):
             await cluster.settled()
             await assert_outputs(cluster, moved)
+
+
+async def test_a_cluster_whose_configuration_changed_on_the_way_is_moved_as_it_was(
+    broker: str, prefix: str, tmp_path: Path
+) -> None:
+    """To the same count each partition keeps its own log times, so that every output is the same to the last byte."""
+    async with Cluster(broker, prefix, 3) as source:
+        async with working_at(source, tmp_path / "source", 0):
+            await source.produce([*opening(), *past(43), *traffic(10, 100)])
+            # A second way in: it is refused there, and must not become configuration by being moved.
+            await source.send("k-1", event(5, type="profile", profile="forged", currency="USD"))
+            async with ConfigurationWriter(source.writing(answer_seconds=SECONDS)) as writer:
+                kept = event(6, type="profile_deleted", profile="kp")  # in use: asked, and not written
+                assert [each.status for each in await writer.submit([kept])] == ["refused"]
+            events = await source.settled()
+        outcomes = [replayed(records) for records in events]
+        expected = Decided()
+        for outcome in outcomes:
+            expected.add(outcome)
+        clock = max(each.timestamp for records in events for each in records) * 1000
+
+        target = unmade(broker, f"{prefix}b-", 3)
+        async with cluster_history(source.connection, source.prefix) as (found, delivered):
+            await move(found, delivered, into(target), lambda _: None)
+        async with target as cluster, working_at(cluster, tmp_path / "target", clock):
+            await assert_equal_to_replay(cluster, await cluster.settled())
+            await assert_outputs(cluster, expected)
+
+
+def test_the_command_killed_and_begun_anew(broker: str, prefix: str, tmp_path: Path) -> None:
+    file = tmp_path / "backup.ndjson"
+    lines = [*opening(), *traffic(10, 15_000)]
+    file.write_bytes(b"\n".join(lines))
+    arguments = ("move", str(file), "--bootstrap", broker, "--prefix", prefix, "--partitions", "4")
+    with Process(*arguments) as process:
+        asyncio.run(first_of_events(broker, prefix))
+        process.kill()
+    code, _, err = command(*arguments)
+    assert (code, err) == (
+        2,
+        "plimsoll: a move into these topics was begun and has not finished: let it finish, or, if it runs no more, "
+        "say --restart to delete what it wrote and begin anew\n",
+    )
+    code, out, err = command(*arguments, "--restart", "--json")
+    assert code == 0, err
+    totals = json.loads(out)
+    assert (totals["configuration"], totals["transfers"] > 100) == (1, True)
+    assert totals["events"] == len(lines) + 2 * totals["transfers"]
+    code, out, _ = command("topics", "create", "--bootstrap", broker, "--prefix", prefix, "--partitions", "4", "--json")
+    assert (code, {each["state"] for each in json.loads(out)}) == (0, {"exists"})
+
+
+async def first_of_events(broker: str, prefix: str) -> None:
+    """Returns when something was moved."""
+    consumer = open_consumer(Connection(bootstrap=broker), "test")
+    await consumer.start()
+    place = TopicPartition(prefix + Topic.EVENTS.value, 0)
+    async with asyncio.timeout(SECONDS):
+        while not await ends_of(consumer, place):  # each time a question to the broker
+            pass
+    await consumer.stop()
+
+
+async def ends_of(consumer: Consumer, place: TopicPartition) -> int:
+    try:
+        return (await consumer.end_offsets([place]))[place]
+    except KafkaError:  # it is not made yet
+        return 0
 
 
 def replayable(records: Sequence[Any]) -> list[Record]:
