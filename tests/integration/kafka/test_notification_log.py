@@ -1,12 +1,15 @@
 """The notification log on a real broker: the suite of the port, and what only a cluster can do to it."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaTimeoutError
+from aiokafka.protocol.admin import DeleteGroupsRequest
 
-from engine.kafka.clients import Connection, open_producer
+from engine.kafka import ledger
+from engine.kafka.clients import Connection, open_admin, open_producer
 from engine.kafka.ledger import TakenOver
 from engine.kafka.notification_log import KafkaNotificationLog
 from engine.kafka.topics import TopicError
@@ -77,12 +80,37 @@ async def test_a_commit_whose_answer_is_lost_is_recorded_once(
     assert await recorded(bench) == [("n-1", "mailer"), ("n-2", "mailer")]
 
 
-async def test_what_was_settled_outlives_a_position_that_the_cluster_has_forgotten(bench: KafkaBench) -> None:
-    """Offsets of a group that writes none expire after a week; the deliveries stay for 30 days."""
-    await bench.log.commit("mailer", {}, [suite._delivery("n-1")])
+async def forget_group(bench: KafkaBench) -> None:
+    """What brokers do with a group that wrote nothing for offsets.retention.minutes."""
+    admin = open_admin(bench.connection)
+    await admin.start()
+    group = f"{bench.prefix}plimsoll-mailer"
+    coordinator = await admin.find_coordinator(group)
+    # Any: an answer's fields are made at run time.
+    answer: Any = await admin._send_request(DeleteGroupsRequest([group]), coordinator)
+    assert [code for _, code in answer.results] == [0]
+    await admin.close()
+
+
+async def test_a_group_that_was_forgotten_begins_at_the_start_and_repeats_nothing(bench: KafkaBench) -> None:
+    await bench.log.commit("mailer", {0: 3}, [suite._delivery("n-1")])
+    await forget_group(bench)
     await bench.reopen()
     assert dict(await bench.log.positions("mailer")) == {}
     assert await bench.log.settled("mailer", ["n-1"]) == {"n-1"}
+
+
+async def test_positions_are_written_again_before_they_would_be_forgotten(
+    bench: KafkaBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await bench.log.commit("mailer", {0: 3, 1: 1}, [])
+    await bench.log.wait(0.05)
+    await forget_group(bench)
+    await bench.log.wait(0.05)
+    monkeypatch.setattr(ledger, "REFRESH_SECONDS", 0.0)
+    await bench.log.wait(0.05)
+    await bench.reopen()
+    assert dict(await bench.log.positions("mailer")) == {0: 3, 1: 1}
 
 
 async def test_what_is_not_committed_is_not_read(bench: KafkaBench) -> None:

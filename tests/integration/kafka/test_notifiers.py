@@ -17,6 +17,7 @@ from tests.fakes.notifications import notification
 from tests.fakes.smtp_peer import SmtpPeer
 from tests.integration.kafka.notification_bench import PARTITIONS, SECONDS_MAX, KafkaBench
 from tests.integration.processes import Process
+from tests.integration.torture.brokers import Brokers
 
 pytestmark = pytest.mark.kafka
 
@@ -142,9 +143,33 @@ async def test_a_mailer_that_stood_still_while_another_took_over_ends(
             wanted |= await fill(bench, 11, 19)
             assert await outcomes(bench, len(wanted)) == wanted
             assert await asyncio.to_thread(former.ended) == 1
-            assert former.errors[-1].startswith("plimsoll: another mailer has started on this cluster"), "\n".join(former.errors)
+            assert former.errors[-1].startswith("plimsoll: another mailer has started on this cluster"), "\n".join(
+                former.errors
+            )
             assert await asyncio.to_thread(latter.stop) == 0, latter.errors
     assert_sent(peer, wanted, 2 * CONCURRENCY + 7)
+
+
+async def test_a_mailer_outlives_its_broker(prefix: str, peer: SmtpPeer, tmp_path: Path) -> None:
+    """Killed while mails go out, and started again: nothing is lost, nothing recorded twice, nobody has to look."""
+    (tmp_path / "kafka").mkdir()
+    async with Brokers(tmp_path / "kafka", 1) as brokers:
+        bench = KafkaBench(brokers.bootstrap, prefix)
+        await bench.start()
+        await bench.close()
+        wanted = await fill(bench, 1, 80)
+        peer.rcpt = lambda address: "550 unknown" if address == "gone@example.net" else None
+        with notifier("mailer", bench, tmp_path, mail_section(peer)) as process:
+            async with asyncio.timeout(SECONDS_MAX):
+                await peer.was_presented(20)
+            await brokers.nodes[0].end(signal.SIGKILL)
+            brokers.nodes[0].start()
+            assert await outcomes(bench, len(wanted)) == wanted
+            wanted |= await fill(bench, 81, 90)
+            assert await outcomes(bench, len(wanted)) == wanted
+            assert await asyncio.to_thread(process.stop) == 0, process.errors
+        await bench.end()
+    assert_sent(peer, wanted, 2 * CONCURRENCY)
 
 
 async def test_sms_beside_the_mailer(bench: KafkaBench, peer: SmtpPeer, tmp_path: Path) -> None:

@@ -20,16 +20,24 @@ def test_channel_that_is_not_configured_is_wrong_use(name: str, section: str) ->
     assert f"[{section}] is not configured" in result.stderr
 
 
-def test_mailer_waits_for_its_engine_and_ends_by_sigterm(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("flag", "place"), [("--engine", "http://127.0.0.1:1"), ("--bootstrap", "127.0.0.1:1")])
+def test_mailer_waits_for_its_engine_or_cluster_and_ends_by_sigterm(tmp_path: Path, flag: str, place: str) -> None:
     (tmp_path / "p.toml").write_text('[mail]\nhost = "127.0.0.1"\n')
     with subprocess.Popen(
         [sys.executable, "-c", "from engine.cli import main; main()", "mailer", "--json",
-         "--engine", "http://127.0.0.1:1", "--config", str(tmp_path / "p.toml")],
+         flag, place, "--config", str(tmp_path / "p.toml")],
         stderr=subprocess.PIPE,
     ) as process:  # fmt: skip
         assert process.stderr is not None
         told = json.loads(process.stderr.readline())
+        assert place in told["message"]
         assert told["message"].endswith("; trying again")
         os.kill(process.pid, signal.SIGTERM)
         assert process.wait(30) == 0
         assert b"Traceback" not in process.stderr.read()
+
+
+@pytest.mark.parametrize("name", ["mailer", "sms"])
+def test_engine_and_cluster_at_once_is_wrong_use(name: str) -> None:
+    result = CliRunner().invoke(commands, [name, "--engine", "http://127.0.0.1:1", "--bootstrap", "127.0.0.1:1"])
+    assert (result.exit_code, result.stderr) == (2, "plimsoll: expected --engine or --bootstrap, found both\n")
