@@ -18,7 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from benchmarks.kafka_cluster import PARTITIONS, Broker, Cluster, connected, running_broker
+from benchmarks.kafka_cluster import PARTITIONS, Broker, Cluster, NoBroker, connected, running_broker
 from benchmarks.kafka_latency import Paced, Paces, paced
 from benchmarks.kafka_restore import Restored, restore
 from benchmarks.kafka_throughput import Ours, Round, Sizes, peer_rounds, peers, say
@@ -184,6 +184,8 @@ def main(*, quick: bool = False) -> str:
         with running_broker() as broker:
             sizes, paces = (_QUICK, _PACES_QUICK) if quick else (_FULL, _PACES)
             text = asyncio.run(_measure(broker, data, sizes, paces))
+    except NoBroker as error:
+        return f"**NOT MEASURED**: {error}\n"
     finally:
         shutil.rmtree(data, ignore_errors=True)
     versions = ", ".join(f"{name} {version(name)}" for name in ("aiokafka", "faust-streaming", "cramjam"))

@@ -28,6 +28,10 @@ _LAST_RECORDS: Final = 3  # offsets from a partition's end in which a commit's l
 _meta = msgspec.msgpack.Decoder(Meta).decode
 
 
+class NoBroker(Exception):  # noqa: N818  # it names a state
+    """None could be started; the sentence says why, and belongs into the report."""
+
+
 class Broker(NamedTuple):
     """Where it listens, and which process it is (None: one that was named, and may be anywhere)."""
 
@@ -37,7 +41,7 @@ class Broker(NamedTuple):
 
 @contextmanager
 def running_broker() -> Iterator[Broker]:
-    """``PLIMSOLL_TEST_KAFKA`` names one, else ``deploy/kafka/run.sh`` starts one. Raises RuntimeError."""
+    """``PLIMSOLL_TEST_KAFKA`` names one, else ``deploy/kafka/run.sh`` starts one. Raises NoBroker."""
     named = os.environ.get("PLIMSOLL_TEST_KAFKA")
     if named:
         yield Broker(named, None)
@@ -51,7 +55,8 @@ def running_broker() -> Iterator[Broker]:
             found = run.stdout.readline().split()
             if len(found) != 2 or found[0] != "bootstrap":
                 told.seek(0)
-                raise RuntimeError(f"no broker could be had: {told.read().decode(errors='replace').strip()}")
+                said = " ".join(told.read().decode(errors="replace").split())
+                raise NoBroker(f"no broker could be had: {said}")
             yield Broker(found[1], int((Path(data) / "node-1" / "pid").read_text(encoding="ascii")))
         finally:
             run.terminate()
