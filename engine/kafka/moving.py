@@ -110,9 +110,7 @@ async def move(
 class _Writer:
     """Steps to records, and transactions of them."""
 
-    def __init__(
-        self, producer: Producer, options: MoveOptions, now: int, on_moved: Callable[[Totals], None]
-    ) -> None:
+    def __init__(self, producer: Producer, options: MoveOptions, now: int, on_moved: Callable[[Totals], None]) -> None:
         self.totals = Totals()
         self._now = now
         self._producer = producer
@@ -327,4 +325,3 @@ async def _until(holds: Callable[[], Awaitable[bool]], otherwise: str) -> None:
         if time.monotonic() > end:
             raise TopicError(otherwise)
         await asyncio.sleep(0.1)
-
