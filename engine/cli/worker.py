@@ -13,7 +13,7 @@ from engine.cli.kafka_options import cluster_options, connecting, kafka_of
 from engine.cli.options import json_option, speaker
 from engine.config import Config
 from engine.failures import WrongUse
-from projections.api.options import ApiOptions
+from projections.api import ApiOptions, listen
 
 _PARTITIONS_MAX: Final = 1024
 _ANY_HOSTS: Final = frozenset({"0.0.0.0", "::", ""})  # noqa: S104  # to be refused, not listened on
@@ -35,7 +35,11 @@ _SESSION_SECONDS_MAX: Final = 60.0
 @click.option("--host", help="Address to answer readers on. Default: api.host.")
 @click.option("--port", type=int, help="Port of it; 0 takes a free one. Default: api.port.")
 @click.option("--advertise", metavar="URL", help="Where other workers reach this one. Default: host and port.")
-@click.option("--partitions", metavar="LIST", help="Work on these and join no group, as in 0-11 or 0,3,5-7.")
+@click.option(
+    "--partitions",
+    metavar="LIST",
+    help="Work on these and join no group, as in 0-11; readers only where --port is given.",
+)
 @json_option
 def worker(
     config: Config,
@@ -74,12 +78,19 @@ def worker(
     )
     if numbers is None:
         _check_address(api, advertise, instance)
+    tell = speaker(as_json)
     with connecting(kafka):
+        from engine.kafka.shell.given import GivenPartitions
+        from engine.kafka.shell.hooks import Hooks
+        from engine.kafka.shell.topics import make_shell_topics
+        from engine.kafka.shell.worker import Belonging, Worker
         from engine.kafka.task import TaskOptions
-        from engine.kafka.worker import cluster_of, run_worker
+        from engine.kafka.worker import cluster_of
 
         async def work() -> None:
             cluster, count = await cluster_of(kafka, kafka.prefix)
+            if numbers is not None and numbers[-1] >= count:
+                raise WrongUse(f"--partitions: expected 0 to {count - 1}, found {numbers[-1]}")
             options = TaskOptions(
                 connection=kafka,
                 cluster=cluster,
@@ -88,28 +99,35 @@ def worker(
                 partitions=count,
                 data=Path(data),
             )
-            if numbers is not None:
-                await run_worker(options, numbers, speaker(as_json))
-                return
-            from engine.kafka.shell.membership import MemberOptions
-            from engine.kafka.shell.worker import Member
-            from projections.api import listen
+            # Without a group several workers may well be on one machine: the port has to be asked for.
+            bound = listen(api) if numbers is None or port is not None else None
+            url = "" if bound is None else advertise or _url(api, bound.getsockname()[1])
+            if bound is not None:
+                tell(f"answers readers at {url}")
+            if numbers is None:
+                await make_shell_topics(kafka, kafka.prefix, options.app, count)
 
-            bound = listen(api)
-            member = MemberOptions(
-                connection=kafka,
-                app=options.app,
-                prefix=kafka.prefix,
-                url=advertise or _url(api, bound.getsockname()[1]),
-                data=Path(data),
-                instance=instance,
-                standbys=standbys,
-                session_seconds=session_seconds,
-            )
-            tell = speaker(as_json)
+            def join(hooks: Hooks) -> Belonging:
+                if numbers is not None:
+                    return GivenPartitions(numbers, url, hooks)
+                from engine.kafka.shell.membership import MemberOptions, Membership  # after the choice: it loads Faust
+
+                return Membership(
+                    MemberOptions(
+                        connection=kafka,
+                        app=options.app,
+                        prefix=kafka.prefix,
+                        url=url,
+                        data=Path(data),
+                        instance=instance,
+                        standbys=standbys,
+                        session_seconds=session_seconds,
+                    ),
+                    hooks,
+                )
+
             logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-            tell(f"answers readers at {member.url}")
-            await Member(options, member, api, bound, tell).run()
+            await Worker(options, join, api, bound, tell, ends_fenced=numbers is not None).run()
 
         asyncio.run(work())
 

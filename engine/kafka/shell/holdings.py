@@ -94,16 +94,17 @@ class Holding:
 
 
 class Holdings:
-    """The partitions of a worker. ``work_on`` makes a task; ``failed`` hears what ends the process."""
+    """The partitions of a worker. ``work_on`` makes a task; ``fenced`` hears of partitions that others have taken
+    over, ``failed`` of what ends the process."""
 
     def __init__(
         self,
         work_on: Callable[[Role, int], Work],
-        tell: Callable[[str], None],
+        fenced: Callable[[Fenced], None],
         failed: Callable[[Exception], None],
     ) -> None:
         self._work_on = work_on
-        self._tell = tell
+        self._fenced = fenced
         self._failed = failed
         self._all: dict[int, Holding] = {}
         self._paused: set[int] = set()
@@ -165,6 +166,6 @@ class Holdings:
 
     def _ended(self, error: Exception) -> None:
         if isinstance(error, Fenced):
-            self._tell(f"{error}; it begins again when the group gives it to this worker anew")
+            self._fenced(error)
         else:
             self._failed(error)

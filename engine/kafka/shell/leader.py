@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from engine.kafka.shell.door import STATUS_PATH
-from engine.kafka.shell.membership import LOOK_SECONDS
+from engine.kafka.shell.hooks import LOOK_SECONDS
 from engine.kafka.shell.metrics import ShellMetrics
 from engine.kafka.shell.routing import Others
 from engine.kafka.shell.status import GroupStatus, WorkerStatus, group_of

@@ -5,7 +5,7 @@ the control topic. It reads nothing else, and commits offsets of the control top
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,9 +19,9 @@ from mode.threads import WorkerThread
 from engine.connection import addresses
 from engine.failures import OperationalError
 from engine.kafka.clients import Connection
+from engine.kafka.shell.hooks import LOOK_SECONDS, Assignment, Hooks
 from engine.kafka.shell.topics import CONTROL
 
-LOOK_SECONDS: Final = 5.0
 HEARTBEATS: Final = 10  # in a session: each also tells a member, soon, that the group is being shared out anew
 _REBALANCE_SECONDS: Final = 20  # how long the group waits for a member that is stopping its tasks
 _NEVER_SECONDS: Final = 10 * 365 * 86_400
@@ -48,24 +48,6 @@ class MemberOptions(msgspec.Struct, frozen=True, kw_only=True):
     instance: str | None = None
     standbys: int = 1
     session_seconds: float = 10.0
-
-
-class Assignment(msgspec.Struct, frozen=True):
-    """What the group gives to this worker."""
-
-    actives: frozenset[int]
-    standbys: frozenset[int]
-
-
-class Hooks(msgspec.Struct, frozen=True):
-    """What happens to a member. ``revoked`` is waited for before the group goes on; ``assigned`` must not wait."""
-
-    revoked: Callable[[], Awaitable[None]]
-    assigned: Callable[[Assignment], None]
-    commanded: Callable[[int, bytes, int], None]
-    """A record of the control topic: partition, value, milliseconds."""
-    led: Callable[[], Awaitable[None]]
-    """Called on one worker of the group, every LOOK_SECONDS. Raises nothing: it would break the app."""
 
 
 class _Assignor(PartitionAssignor):

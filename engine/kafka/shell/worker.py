@@ -1,12 +1,12 @@
-"""A worker that the group gives its partitions: membership, tasks and door, from start to hand-over."""
+"""A worker: what gives it partitions, tasks and door, from start to hand-over."""
 
 import asyncio
 import signal
 import socket
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, Protocol
 
 from prometheus_client import CollectorRegistry
 
@@ -14,15 +14,14 @@ from engine.kafka.metrics import TaskMetrics
 from engine.kafka.shell.commands import Commands
 from engine.kafka.shell.door import create_door
 from engine.kafka.shell.holdings import Holdings, Role, Work
+from engine.kafka.shell.hooks import Assignment, Hooks
 from engine.kafka.shell.leader import Leader
-from engine.kafka.shell.membership import Assignment, Hooks, MemberOptions, Membership
 from engine.kafka.shell.metrics import ShellMetrics
 from engine.kafka.shell.routing import Others
 from engine.kafka.shell.status import WorkerStatus, partitions_of, readiness
-from engine.kafka.shell.topics import make_shell_topics
 from engine.kafka.shell.views import WorkerViews
 from engine.kafka.standby import StandbyTask
-from engine.kafka.task import PartitionTask, TaskOptions
+from engine.kafka.task import Fenced, PartitionTask, TaskOptions
 from projections.api import ApiOptions, serve
 
 _HAND_OVER_SECONDS_MAX: Final = 4.0  # for tasks and group together; usually half a second
@@ -31,16 +30,39 @@ _CANCEL_SECONDS_MAX: Final = 0.2
 _DOOR_SECONDS_MAX: Final = 0.5  # what is in flight has been answered, or is asked of another worker again
 
 
-class Member:
-    """One worker. ``bound``: where its door listens already."""
+class Belonging(Protocol):
+    """What says which partitions are this worker's: ``Membership`` of a group, or ``GivenPartitions``."""
+
+    is_settled: bool
+    is_reached: bool
+
+    @property
+    def url(self) -> str: ...
+
+    async def run(self) -> None: ...
+
+    async def stop(self, seconds_max: float) -> bool: ...
+
+    def is_leader(self) -> bool: ...
+
+    def owners(self) -> Mapping[int, str]: ...
+
+    def urls(self) -> list[str]: ...
+
+
+class Worker:
+    """One worker. ``join`` makes what gives it partitions; ``bound``: where its door listens already, if it has one;
+    ``ends_fenced``: whether it ends once others have taken over all it has, because nobody gives it anything again."""
 
     def __init__(
         self,
         options: TaskOptions,
-        member: MemberOptions,
+        join: Callable[[Hooks], Belonging],
         api: ApiOptions,
-        bound: socket.socket,
+        bound: socket.socket | None,
         tell: Callable[[str], None],
+        *,
+        ends_fenced: bool = False,
     ) -> None:
         self._options = options
         self._api = api
@@ -50,9 +72,10 @@ class Member:
         self._failure: Exception | None = None
         registry = CollectorRegistry()
         self._task_metrics, self._metrics = TaskMetrics(registry), ShellMetrics(registry)
-        self._holdings = Holdings(self._work_on, tell, self._failed)
+        self._ends_fenced = ends_fenced
+        self._holdings = Holdings(self._work_on, self._fenced, self._failed)
         self._commands = Commands(self._holdings, tell, self._failed, self._count_command)
-        self._membership = Membership(member, Hooks(self._revoked, self._assigned, self._commands.take, self._led))
+        self._membership = join(Hooks(self._revoked, self._assigned, self._commands.take, self._led))
         self._others = Others(self._metrics.forwarded)
         self._leader = Leader(
             options.partitions, self._others, self._metrics, tell, self._membership.urls, self._status
@@ -68,11 +91,11 @@ class Member:
         self._door = create_door(views, self._status, api, registry)
 
     async def run(self) -> None:
-        """Works on what the group gives until SIGTERM or SIGINT, then hands over, in less than 5 s. Raises what ended
-        it: MembershipError, StoreError, AssertionError, ListenError, TopicError, KafkaError."""
+        """Works on what it is given until SIGTERM or SIGINT, then hands over, in less than 5 s. Raises what ended it:
+        MembershipError, Fenced, StoreError, AssertionError, ListenError, KafkaError."""
         closing = asyncio.Event()
         with _signals(self._stop):
-            door = asyncio.create_task(self._guarded(serve(self._door, self._api, closing, self._bound)))
+            door = asyncio.create_task(self._guarded(self._opened(closing)))
             try:
                 await self._work()
             finally:
@@ -85,8 +108,6 @@ class Member:
         self._tell("stopped: its partitions are free for others")
 
     async def _work(self) -> None:
-        options = self._options
-        await make_shell_topics(options.connection, options.prefix, options.app, options.partitions)
         member = asyncio.create_task(self._guarded(self._membership.run()))
         try:
             await self._stop.wait()
@@ -101,6 +122,10 @@ class Member:
             if not await self._membership.stop(left):
                 self._tell("the group was not told: it finds out when the session of this worker ends")
 
+    async def _opened(self, closing: asyncio.Event) -> None:
+        if self._bound is not None:
+            await serve(self._door, self._api, closing, self._bound)
+
     async def _guarded(self, part: Awaitable[None]) -> None:
         try:
             await part
@@ -111,6 +136,14 @@ class Member:
         if self._failure is None:
             self._failure = error
         self._stop.set()
+
+    def _fenced(self, error: Fenced) -> None:
+        if not self._ends_fenced:
+            self._tell(f"{error}; it begins again when the group gives it to this worker anew")
+            return
+        self._tell(str(error))
+        if all(each.fenced for each in self._holdings.by_role(Role.ACTIVE)):
+            self._failed(error)
 
     def _work_on(self, role: Role, number: int) -> Work:
         task = PartitionTask if role is Role.ACTIVE else StandbyTask

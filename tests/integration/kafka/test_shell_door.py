@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import httpx
 import pytest
 
 from engine.kafka.shell.routing import HOP_HEADER
+from projections.api import new_key
 from schemas.topics import partition_of
 from tests.integration.kafka.cluster import Cluster, assert_equal_to_replay
 from tests.integration.kafka.test_shell import PARTITIONS, Member
@@ -28,6 +30,10 @@ async def until(satisfied: Callable[[], bool]) -> None:
 
 def asked(member: Member, path: str, headers: dict[str, str] | None = None) -> httpx.Response:
     return httpx.get(member.url + path, headers=headers, timeout=30)
+
+
+def answers(member: Member, path: str, status: int) -> bool:
+    return asked(member, path).status_code == status
 
 
 def authorized(member: Member, client: str) -> dict[str, Any]:  # Any: JSON
@@ -161,3 +167,42 @@ async def test_the_leader_says_which_partitions_nobody_works_on(broker: str, pre
             events = await cluster.settled()
             assert first.stop() == 0, first.errors
         await assert_equal_to_replay(cluster, events)
+
+
+async def test_a_key_goes_with_the_question_to_the_worker_that_has_the_client(
+    broker: str, prefix: str, tmp_path: Path
+) -> None:
+    key, digest = new_key()
+    config = tmp_path / "plimsoll.toml"
+    config.write_text(f'[api]\nauth = "keys"\nkeys = [{{name = "reader", sha256 = "{digest}", scopes = ["read"]}}]\n')
+    async with Cluster(broker, prefix, PARTITIONS) as cluster:
+        await cluster.produce(opening())
+        keyed = ("--config", str(config))
+        with Member(cluster, tmp_path / "a", *keyed) as first, Member(cluster, tmp_path / "b", *keyed) as second:
+            first.given(2)
+            second.given(2)
+            await cluster.settled()
+            await until(lambda: all_ready(first, second))
+            for member in (first, second):
+                for number in range(CLIENTS):
+                    path = f"/v1/clients/k-{number}"
+                    assert asked(member, path, {"authorization": f"Bearer {key}"}).status_code == 200
+                    assert asked(member, path).status_code == 401
+            assert second.stop() == 0, second.errors
+            assert first.stop() == 0, first.errors
+
+
+async def test_partitions_given_by_hand_have_a_door_where_one_is_asked_for(
+    broker: str, prefix: str, tmp_path: Path
+) -> None:
+    async with Cluster(broker, prefix, PARTITIONS) as cluster:
+        await cluster.produce(opening())
+        with Member(cluster, tmp_path / "a", "--partitions", "0,1") as member:
+            member.given(2)
+            await until(lambda: all_ready(member))
+            assert sorted(held(member)) == [0, 1]
+            for number in range(CLIENTS):
+                there = partition_of(f"k-{number}", PARTITIONS) in (0, 1)
+                path, expected = f"/v1/clients/k-{number}", 200 if there else 503
+                await until(partial(answers, member, path, expected))
+            assert member.stop() == 0, member.errors

@@ -33,7 +33,7 @@ class Worker:
 
         self.told: list[str] = []
         self.counted: list[str] = []
-        self.holdings = Holdings(work_on, self.told.append, lambda _: None)
+        self.holdings = Holdings(work_on, lambda _: None, lambda _: None)
         self.commands = Commands(
             self.holdings, self.told.append, lambda _: None, self.counted.append, clock=lambda: NOW_MS * 1000
         )

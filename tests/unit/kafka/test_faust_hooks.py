@@ -25,13 +25,8 @@ from mode.threads import QueueServiceThread, ServiceThread, WorkerThread
 
 from engine.connection import Connection
 from engine.kafka.clients import security
-from engine.kafka.shell.membership import (
-    Assignment,
-    Hooks,
-    MemberOptions,
-    Membership,
-    MembershipError,
-)
+from engine.kafka.shell.hooks import Assignment, Hooks
+from engine.kafka.shell.membership import MemberOptions, Membership, MembershipError
 from engine.kafka.shell.topics import leader_topic
 
 # Any below: Faust's objects, whose attributes are made at run time.

@@ -37,14 +37,14 @@ class Task:
 
 
 class Worker:
-    """Holdings with what they started and said."""
+    """Holdings with what they started and what became of it."""
 
     def __init__(self) -> None:
         self.started: list[Task] = []
-        self.told: list[str] = []
+        self.fenced: list[Fenced] = []
         self.failures: list[Exception] = []
         self.open_now: Counter[int] = Counter()
-        self.holdings = Holdings(self._work_on, self.told.append, self.failures.append)
+        self.holdings = Holdings(self._work_on, self.fenced.append, self.failures.append)
 
     def _work_on(self, role: Role, number: int) -> Work:
         self.started.append(Task(role, number, self.open_now))
@@ -121,7 +121,7 @@ async def test_a_fenced_task_starts_again_only_when_it_is_given_anew() -> None:
     assert found is not None
     assert found.fenced
     assert not worker.failures
-    assert "another worker has taken it over" in worker.told[0]
+    assert [str(each) for each in worker.fenced] == ["partition 0: another worker has taken it over"]
     worker.holdings.take({0, 1}, ())
     assert await worker.working() == {0: Role.ACTIVE, 1: Role.ACTIVE}
     await worker.holdings.close()
