@@ -18,7 +18,7 @@ EVENTS ?=
 NODES ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run test lint bench sim crash transfers long kafka torture lock clean
+.PHONY: help venv run test lint bench sim crash transfers long kafka promtool torture lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1: /p' $(MAKEFILE_LIST) | awk -F': ' '{ printf "  %-9s %s\n", $$1, $$2 }'
@@ -66,6 +66,10 @@ long: venv ## one mixed history of a million events, audited (SEED, EVENTS)
 kafka: ## a local broker on this machine (NODES=3 for a cluster)
 	NODES=$(NODES) deploy/kafka/run.sh
 
+promtool: ## check and test the alert rules with promtool (Debian: package prometheus)
+	@command -v promtool >/dev/null || { echo "expected promtool on the PATH, found none: install Prometheus (Debian: apt install prometheus)" >&2; exit 1; }
+	cd deploy/prometheus && promtool check config prometheus.yml && promtool check rules alerts.yml && promtool test rules alerts_test.yml
+
 torture: venv ## SIGKILL and broker faults against real processes, until something is lost or time is up
 	$(BIN)/python -m tests.integration.torture $(if $(SEED),--seed $(SEED))
 
@@ -75,6 +79,12 @@ lock: ## resolve again and write requirements.lock; existing pins are kept unles
 	build/lock/bin/uv pip compile --quiet --universal --all-extras --group dev --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' \
 		$(if $(filter-out 0,$(UPGRADE)),--upgrade) --output-file requirements.lock pyproject.toml
+	build/lock/bin/uv pip compile --quiet --universal --extra kafka --generate-hashes --no-emit-index-url \
+		--no-emit-find-links --custom-compile-command 'make lock' --constraint requirements.lock \
+		--output-file deploy/docker/runtime.lock pyproject.toml
+	echo hatchling | build/lock/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
+		--no-emit-find-links --custom-compile-command 'make lock' --constraint requirements.lock \
+		--output-file deploy/docker/build.lock -
 
 clean: ## remove what was built, the environment too
 	rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

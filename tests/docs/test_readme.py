@@ -32,11 +32,14 @@ class Command(NamedTuple):
     printed: str
 
 
-def _commands() -> list[Command]:
-    """What stands after each ``$``: the command up to the end of its here-document, then its output."""
+def commands_of(heading: str) -> list[Command]:
+    """What stands after each ``$`` in a section: the command up to the end of its here-document, then its output."""
+    lines = README.read_text(encoding="utf-8").splitlines()
+    first = lines.index(f"## {heading}") + 1
+    last = next((number for number, line in enumerate(lines[first:], first) if line.startswith("## ")), len(lines))
     found: list[Command] = []
     for block in fences(README):
-        if block.info != "console":
+        if block.info != "console" or not first < block.line <= last:
             continue
         for part in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
             text, _, printed = part.partition("\nEND\n" if "<<'END'" in part else "\n")
@@ -44,7 +47,7 @@ def _commands() -> list[Command]:
     return found
 
 
-def _comparable(text: str) -> str:
+def comparable(text: str) -> str:
     """The text without what differs from run to run: instants, ports, the data folder."""
     text = re.sub(r"2\d{3}-\d\d-\d\dT[0-9:.]+Z", "TIME", text)
     text = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:PORT", text)
@@ -95,10 +98,10 @@ def _first_lines(stream: IO[bytes], lines: int) -> str:
 
 @pytest.mark.slow
 def test_quick_start_does_what_it_shows(tmp_path: Path) -> None:
-    start, *commands = _commands()
+    start, *commands = commands_of("Quick start")
     environment = _environment(tmp_path)
     with _started(start.text, environment, len(start.printed.splitlines())) as said:
-        assert _comparable(said) == _comparable(start.printed)
+        assert comparable(said) == comparable(start.printed)
         address = re.search(r"POST (http://\S+)/v1/events", said)
         assert address is not None
         environment["PLIMSOLL_URL"] = address[1]
@@ -113,7 +116,7 @@ def test_quick_start_does_what_it_shows(tmp_path: Path) -> None:
                 timeout=COMMAND_SECONDS_MAX,
             )
             assert (done.returncode, done.stderr) == (0, ""), command.text
-            assert _comparable(done.stdout) == _comparable(command.printed), command.text
+            assert comparable(done.stdout) == comparable(command.printed), command.text
 
 
 def test_configuration_is_one(tmp_path: Path) -> None:
