@@ -41,7 +41,8 @@ class Paced(NamedTuple):
 
     def row(self) -> list[str]:
         """Cells of the report."""
-        cells = [f"{percentile(self.took, share) * 1e3:,.1f}" for share in (0.5, 0.9, 0.99, 0.999)]
+        shares = (0.5, 0.9, 0.99, 0.999)
+        cells = [f"{percentile(self.took, share) * 1e3:,.1f}" if self.took else "none" for share in shares]
         rate = f"{self.rate:,} (fell behind: {self.lost:,} not back in time)" if self.lost else f"{self.rate:,}"
         return [rate, f"{len(self.took):,}", *cells, f"{self.share * 100:.0f} %"]
 
