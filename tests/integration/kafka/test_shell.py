@@ -126,18 +126,27 @@ async def test_a_frozen_worker_comes_back_as_a_member_without_having_written_any
         await assert_equal_to_replay(cluster, events)
 
 
-async def test_a_static_member_restarts_without_the_others_noticing(broker: str, prefix: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("killed", [False, True], ids=["stopped", "killed"])
+async def test_a_static_member_restarts_without_the_others_noticing(
+    broker: str, prefix: str, tmp_path: Path, killed: bool
+) -> None:
+    """Within its session, and even after a kill: the group is not shared out anew, and nobody else stops a task."""
     port = str(free_port())
     async with Cluster(broker, prefix, PARTITIONS) as cluster:
         await cluster.produce(opening())
+        static = ("--instance", "b", "--port", port, "--session-seconds", "30")
         with Member(cluster, tmp_path / "a") as first:
-            with Member(cluster, tmp_path / "b", "--instance", "b", "--port", port) as second:
+            with Member(cluster, tmp_path / "b", *static) as second:
                 first.given(2)
                 share = second.given(2)
                 before = first.shares()
                 await cluster.produce(traffic(10, 300))
-                assert second.stop() == 0, second.errors
-            with Member(cluster, tmp_path / "b", "--instance", "b", "--port", port) as second:
+                await cluster.progressed(100)
+                if killed:
+                    second.kill()
+                else:
+                    assert second.stop() == 0, second.errors
+            with Member(cluster, tmp_path / "b", *static) as second:
                 assert second.given(2) == share
                 await cluster.produce(traffic(300, 400))
                 events = await cluster.settled()
