@@ -11,7 +11,16 @@ from aiokafka.structs import ConsumerRecord, RecordMetadata
 
 from engine.connection import Connection
 
-__all__ = ["BatchBuilder", "Connection", "Consumer", "Producer", "Records", "open_admin", "open_consumer"]
+__all__ = [
+    "TRANSACTION_MS_MAX",
+    "BatchBuilder",
+    "Connection",
+    "Consumer",
+    "Producer",
+    "Records",
+    "open_admin",
+    "open_consumer",
+]
 __all__ += ["open_producer", "security"]
 
 TRANSACTION_MS_MAX: Final = 10_000  # an open transaction holds up every partition that it has written into

@@ -1,13 +1,15 @@
 """The partition task: one partition of `events`, exactly once (architecture, "Exactly-once on Kafka").
 
-1. *Own*: a transactional producer, whose start fences the former owner and ends what it left open.
+1. *Own*: a transactional producer, whose start fences the former owner and ends what it left open; then a signature in
+   the changelog (``engine.kafka.signature``).
 2. *Restore*: the changelog into the store, up to its end; then on from meta's position (``engine.kafka.restore``). A
    store that cannot be trusted is set aside first (``engine.kafka.local``).
 3. *Batch*: decode and fold into an overlay; nothing touches the store (``engine.kafka.work``).
 4. *Commit*: begin; changelog with meta last, outputs, legs; commit; **then** one WriteBatch of the same pairs; then the
    overlay is dropped (``engine.kafka.work``).
-5. *Fail*: fenced: the task ends. A failed store or a broken invariant: the process ends. Anything else: the overlay is
-   dropped, the producer stopped, and after a pause it begins at 1 (``engine.kafka.failing``).
+5. *Fail*: a failed store or a broken invariant: the process ends. Anything else: the overlay is dropped, the producer
+   stopped, and after a pause (``engine.kafka.failing``) it begins at 1, unless another owner has signed: then it was
+   fenced, and the task ends.
 
 The store is never ahead of the changelog, and where it is behind, 2 mends it.
 """
@@ -22,13 +24,14 @@ from aiokafka.errors import InvalidProducerEpoch, ProducerFenced
 from aiokafka.structs import ConsumerRecord
 from prometheus_client import CollectorRegistry
 
-from engine.kafka.clients import Consumer, open_consumer, open_producer
+from engine.kafka.clients import TRANSACTION_MS_MAX, Consumer, open_consumer, open_producer
 from engine.kafka.failing import BackOff, Fenced, client_stopped, paused, until_stopped
 from engine.kafka.folding import read_record
 from engine.kafka.local import LocalStores
 from engine.kafka.metrics import TaskMetrics
 from engine.kafka.options import TaskOptions, wall_clock
 from engine.kafka.restore import catch_up, changelog_of
+from engine.kafka.signature import Signature
 from engine.kafka.work import Work
 from engine.partition.partition import Partition
 from engine.store.ports import StoreDamaged, StoreError
@@ -71,6 +74,8 @@ class PartitionTask:
         self._back_off = BackOff()
         self._store: RocksStore | None = None
         self._work: Work | None = None
+        self._signature = Signature(options, number)
+        self._committed_to: int | None = None
         self._worked = False
         self._caught_up = False
 
@@ -96,11 +101,17 @@ class PartitionTask:
         invariant is broken."""
         try:
             while not stop.is_set():
+                began = time.monotonic()
                 try:
                     await until_stopped(self._own(stop), stop, self._grace)
-                except (ProducerFenced, InvalidProducerEpoch) as error:
+                except Fenced:
                     self._metrics.fences.labels(str(self.number)).inc()
-                    raise Fenced(f"partition {self.number}: another worker has taken it over") from error
+                    raise
+                except (ProducerFenced, InvalidProducerEpoch) as error:
+                    if self._committed_to is None and time.monotonic() - began < TRANSACTION_MS_MAX / 1000:
+                        self._metrics.fences.labels(str(self.number)).inc()
+                        raise self._fenced() from error
+                    await self._failed(error, stop)
                 except StoreDamaged as error:
                     self._stores.mark_damaged(error)
                     if self._worked:
@@ -112,6 +123,9 @@ class PartitionTask:
                     await self._failed(error, stop)
         finally:
             self._metrics.left(self.number)
+
+    def _fenced(self) -> Fenced:
+        return Fenced(f"partition {self.number}: another worker has taken it over")
 
     def _grace(self) -> float:
         return 0.0 if self._work is None else _COMMIT_SECONDS_MAX
@@ -126,16 +140,21 @@ class PartitionTask:
 
     async def _own(self, stop: asyncio.Event) -> None:
         self._worked = False
+        if self._committed_to is not None and await self._signature.is_superseded(self._committed_to):
+            raise self._fenced()
         async with AsyncExitStack() as stack:
             stack.callback(self._let_go)
             producer = open_producer(self._options.connection, self._id)
             stack.push_async_callback(client_stopped, producer.stop)
             await producer.start()
+            self._committed_to = await self._signature.sign(producer, self._clock())
             async with changelog_of(self._options, self.number, self._stores, self._clock) as changelog:
                 self._store = changelog.store
                 permits = self._options.restores
                 await catch_up(changelog, self.number, permits, self._tell, self._metrics, self._clock)
-            work = Work(self._options, self.number, changelog.store, producer, self._clock, self._metrics)
+            work = Work(
+                self._options, self.number, changelog.store, producer, self._clock, self._metrics, self._committed_to
+            )
             consumer = open_consumer(self._options.connection, self._id)
             stack.push_async_callback(client_stopped, consumer.stop)
             await consumer.start()
@@ -199,6 +218,8 @@ class PartitionTask:
 
     def _let_go(self) -> None:
         """The attempt is over: what it had is nobody's to look at any more."""
+        if self._work is not None:
+            self._committed_to = self._work.committed_to
         if self._store is not None:
             self._store.close()
         self._store = self._work = None

@@ -42,7 +42,9 @@ class Work:
         producer: Producer,
         clock: Callable[[], int],
         metrics: TaskMetrics,
+        committed_to: int,
     ) -> None:
+        """``committed_to``: the offset after the last record of the changelog that is known to be this owner's."""
         self._options = options
         self._number = number
         self._store = store
@@ -52,6 +54,7 @@ class Work:
         self._metrics = metrics
         self._uncounted = _OWN if number == 0 else _OWN.union(CONFIGURATION, DELETED)
         self._changelog = (options.changelog(number).topic, number)
+        self.committed_to = committed_to
         self._families = SeenFamilies(store)
         self._partition = self._open()
         self._view: Partition | None = None
@@ -111,6 +114,7 @@ class Work:
             self._add_own(sent, partition_of(leg.client, self._options.partitions), leg, leg.client)
         position = (await self._transact(sent))[self._changelog]
         started = time.perf_counter()
+        self.committed_to = position
         self._store_pairs(pairs, position)
         write_seconds = time.perf_counter() - started
         partition.committed()
@@ -132,7 +136,8 @@ class Work:
         """
         key = keys.prefix(self._number, keys.META)
         pairs = [(key, self._store.get(STATE, key))]
-        self._store_pairs(pairs, (await self._transact(self._begun(pairs)))[self._changelog])
+        self.committed_to = (await self._transact(self._begun(pairs)))[self._changelog]
+        self._store_pairs(pairs, self.committed_to)
 
     async def append_tick(self, now: int) -> None:
         """Asks the log for its time: a record of the partition's own, read back like any other."""

@@ -15,6 +15,7 @@ CONFIGURATION: Final = b"c"
 META: Final = b"m"
 SEEN: Final = b"s"
 STANDING: Final = b"k"
+OWNER: Final = b"o"
 REVISION: Final = b"v"
 
 _SIGN: Final = 2**63  # instants before 1970 sort before those after

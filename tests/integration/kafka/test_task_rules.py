@@ -12,9 +12,10 @@ from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError
 from engine.connection import Connection
 from engine.kafka import task as task_module
 from engine.kafka.clients import open_producer
+from engine.kafka.signature import Signature
 from engine.kafka.standby import StandbyTask
 from engine.kafka.standing import read_standing
-from engine.kafka.task import Fenced, PartitionTask, TaskOptions
+from engine.kafka.task import Fenced, PartitionTask, TaskOptions, wall_clock
 from engine.kafka.topics import CHANGELOG
 from engine.kafka.work import Work
 from engine.partition import keys
@@ -57,9 +58,10 @@ async def test_a_view_sees_what_is_committed_while_a_batch_is_not(
     commit, seen = AIOKafkaProducer.commit_transaction, list[tuple[int, int]]()
 
     async def looked_at(self: AIOKafkaProducer) -> None:
-        assert task.state is not None
-        balance = task.state.state.balances["c"]  # None: there is no such client yet
-        seen.append((getattr(balance, "live", 0) // 1_000_000, task.state.next_offset_of_events))
+        view = task.state
+        if view is not None:  # None: this is the task's signature
+            balance = view.state.balances["c"]  # None: there is no such client yet
+            seen.append((getattr(balance, "live", 0) // 1_000_000, view.next_offset_of_events))
         await commit(self)  # type: ignore[no-untyped-call]  # it has no annotations
 
     async with Cluster(broker, prefix, 1) as cluster:
@@ -134,23 +136,68 @@ async def test_any_other_failure_drops_the_batch_and_it_is_done_again(
         await assert_equal_to_replay(cluster, events)
 
 
-async def test_a_fenced_task_ends_and_says_so(broker: str, prefix: str, tmp_path: Path) -> None:
+async def test_a_task_that_another_owner_fenced_ends_and_says_so(broker: str, prefix: str, tmp_path: Path) -> None:
     async with Cluster(broker, prefix, 1) as cluster:
         watched = Watched()
         options = await options_of(cluster, tmp_path)
         task = PartitionTask(options, 0, print, metrics=watched.metrics)
         run = asyncio.create_task(task.run(asyncio.Event()))
         await until(lambda: task.caught_up, run)
-        usurper = open_producer(cluster.connection, f"{options.app}-0")
-        await usurper.start()
+        owner = open_producer(cluster.connection, f"{options.app}-0")
+        await owner.start()
+        await Signature(options, 0).sign(owner, wall_clock())
         await cluster.produce(opening())
         with pytest.raises(Fenced):
             await run
-        await usurper.stop()
+        await owner.stop()
         assert watched.value("plimsoll_fences_total", partition="0") == 1
         assert not task.caught_up
         assert task.state is None
         RocksStore(options.folder(0)).close()  # it is closed
+
+
+async def test_a_task_that_the_broker_fenced_goes_on(broker: str, prefix: str, tmp_path: Path) -> None:
+    """A transaction was open for too long: its epoch is raised as by another producer, but there is no other owner."""
+    async with Cluster(broker, prefix, 1) as cluster:
+        watched = Watched()
+        options = await options_of(cluster, tmp_path)
+        task = PartitionTask(options, 0, print, metrics=watched.metrics)
+        async with running(task) as run:
+            await cluster.produce([*opening(), *traffic(10, 60)])
+            await cluster.settled()
+            raising = open_producer(cluster.connection, f"{options.app}-0")
+            await raising.start()
+            await raising.stop()
+            await cluster.produce(traffic(60, 120))
+            events = await cluster.settled()
+            await until(lambda: task.caught_up, run)
+        assert watched.value("plimsoll_task_restarts_total", partition="0", error="ProducerFenced") == 1
+        assert watched.value("plimsoll_fences_total", partition="0") is None
+        await assert_equal_to_replay(cluster, events)
+
+
+async def test_a_task_that_failed_ends_where_another_owner_came_meanwhile(
+    broker: str, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Cluster(broker, prefix, 1) as cluster:
+        options = await options_of(cluster, tmp_path)
+        task = PartitionTask(options, 0, print)
+        run = asyncio.create_task(task.run(asyncio.Event()))
+        await until(lambda: task.caught_up, run)
+        owner = open_producer(cluster.connection, f"{options.app}-0")
+        await owner.start()
+        await Signature(options, 0).sign(owner, wall_clock())
+
+        async def failing(self: AIOKafkaProducer) -> None:
+            raise KafkaTimeoutError
+
+        monkeypatch.setattr(AIOKafkaProducer, "begin_transaction", failing)
+        await cluster.send("k-1", event(1, type="client", client="k-1", currency="USD"))
+        with pytest.raises(Fenced):
+            await run
+        monkeypatch.undo()
+        await Signature(options, 0).sign(owner, wall_clock())  # nobody fenced it
+        await owner.stop()
 
 
 @pytest.mark.parametrize("error", [StoreError("the disk is full, says the test"), AssertionError("broken")])
@@ -192,7 +239,7 @@ async def test_a_partition_without_traffic_renews_its_claim_and_its_store(
         async with running(PartitionTask(options, 0, print)) as run:
             await until(lambda: renewals > 1, run)
         later = [record for record in (await cluster.read(CHANGELOG))[0] if record.offset >= before]
-        assert {record.key for record in later} == {keys.prefix(0, keys.META)}
+        assert {record.key[:3] for record in later} == {keys.prefix(0, keys.META), keys.prefix(0, keys.OWNER)}
         store = RocksStore(options.folder(0))
         standing = read_standing(store, 0)
         store.close()
