@@ -133,7 +133,7 @@ class KafkaNotificationLog:
     async def wait(self, timeout_seconds: float) -> None:
         """Returns when there may be something new, at the latest after the timeout."""
         async with _reaching(self._connection, timeout_seconds + _ANSWER_SECONDS):
-            for ledger in self._ledgers.values():
+            for ledger in tuple(self._ledgers.values()):
                 await ledger.refresh()
             timeout_ms = int(timeout_seconds * 1000)
             if await self._watcher.getmany(timeout_ms=timeout_ms, max_records=_WATCH_RECORDS_MAX):

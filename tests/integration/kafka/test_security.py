@@ -53,7 +53,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
         (folder / name).mkdir()
     server, client = Certificate(folder / "broker"), Certificate(folder / "client")
     (folder / "broker.pem").write_bytes(server.key.read_bytes() + server.certificate.read_bytes())
-    jaas = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+    jaas = "org.apache.kafka.common.security.%sLoginModule required"
     (folder / "server.properties").write_text(
         f"""
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_SSL:SASL_SSL
@@ -63,8 +63,9 @@ ssl.keystore.location={folder}/broker.pem
 ssl.truststore.type=PEM
 ssl.truststore.location={client.certificate}
 listener.name.sasl_ssl.ssl.client.auth=required
-listener.name.sasl_ssl.sasl.enabled.mechanisms=SCRAM-SHA-512
-listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config={jaas}
+listener.name.sasl_ssl.sasl.enabled.mechanisms=SCRAM-SHA-512,PLAIN
+listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config={jaas % "scram.Scram"};
+listener.name.sasl_ssl.plain.sasl.jaas.config={jaas % "plain.Plain"} user_{USER}="{PASSWORD}";
 """
     )
     environment = os.environ | {
@@ -132,7 +133,10 @@ async def test_mail_over_tls_and_scram(secured: Secured, prefix: str) -> None:
         ({"password": "hunter2"}, "does not take kafka.username 'plimsoll' with this kafka.password by scram-sha-512"),
         ({"username": "mallory"}, "does not take kafka.username 'mallory' with this kafka.password by scram-sha-512"),
         ({"sasl": "scram-sha-256"}, "does not offer scram-sha-256: set kafka.sasl to what it does"),
-        ({"sasl": "plain"}, "does not offer plain: set kafka.sasl to what it does"),
+        (
+            {"sasl": "plain", "password": "hunter2"},
+            "does not take kafka.username 'plimsoll' with this kafka.password by",
+        ),
         ({"ca_file": None}, "the certificate of 127.0.0.1"),
         ({"ca_file": "client"}, "the certificate of 127.0.0.1"),
         ({"certificate_file": None, "key_file": None}, "see kafka.tls and kafka.certificate_file"),
@@ -157,6 +161,12 @@ def test_what_is_not_let_in_is_one_sentence(secured: Secured, changed: dict[str,
     assert err.count("\n") == 1
     assert PASSWORD not in err
     assert "hunter2" not in err
+
+
+def test_plain_inside_of_tls(secured: Secured, prefix: str) -> None:
+    config = secured.configuration(sasl="plain", prefix=prefix)
+    code, _, err = command("topics", "create", "--config", config, "--partitions", "1")
+    assert (code, err) == (0, "")
 
 
 def test_a_broker_that_makes_whatever_is_asked_for_is_not_asked(secured: Secured, prefix: str) -> None:
