@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .events import ClientSettings, LowBalance, Profile
 from .money import available, effective_credit, status
+from .runway import runway_view
 from .state import Bucket, Client, Effect, Output, World, cause_view
 from .values import (
     SECOND,
@@ -119,6 +120,9 @@ def change(world: World, client: Client, effect: Effect) -> Output:
         output["rate_quote"] = effect.rate.quote
     if effect.percent is not None:
         output["percent"] = format_percent(effect.percent)
+    runway = runway_view(client, effect.now)
+    if runway is not None:
+        output["runway"] = runway
     return output
 
 
@@ -137,6 +141,7 @@ def notification(
     threshold: str | None = None,
     threshold_currency: str | None = None,
     next_at: int | None = None,
+    runway_seconds: int | None = None,
 ) -> Output:
     """One notification by one channel."""
     output: Output = {
@@ -163,6 +168,8 @@ def notification(
     }
     if client.settings.language is not None:
         output["language"] = client.settings.language
+    if runway_seconds is not None:
+        output["runway_seconds"] = runway_seconds
     return output
 
 

@@ -130,6 +130,7 @@ class Rule:
     emails: tuple[str, ...]
     inactivity_days: int | None
     channels: tuple[str, ...]
+    runway_seconds: int | None = None
 
 
 @dataclass(frozen=True)

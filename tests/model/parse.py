@@ -206,6 +206,7 @@ def _rule(reader: Reader) -> Rule:
         emails=reader.texts("emails"),
         inactivity_days=reader.whole("inactivity_days", high=DURATION_MAX // 86_400),
         channels=reader.channels("channels"),
+        runway_seconds=reader.whole("runway_seconds", low=1, high=DURATION_MAX),
     )
 
 

@@ -6,7 +6,8 @@ from fractions import Fraction
 
 from .clients import notification, own_addresses, profile_of
 from .events import Profile, Rule, WarningThreshold
-from .money import available, find_rate, status
+from .money import Rate, available, find_rate, status
+from .runway import is_expected_below, seconds_to_threshold
 from .state import Client, Effect, Output, RuleState, World
 from .values import DAY, SECOND, format_money, format_percent, half_even, percent_of
 
@@ -165,6 +166,10 @@ def available_in(world: World, client: Client, currency: str) -> Fraction | None
     return None if rate is None else rate.convert(Fraction(money))
 
 
+def _rate_into(world: World, client: Client, currency: str) -> Rate | None:
+    return find_rate(world, client.settings.currency, currency)
+
+
 def inactive_at(client: Client, rule: Rule) -> int | None:
     """When a client without a further charge becomes inactive for a rule; None if it does not ask."""
     if rule.inactivity_days is None:
@@ -209,7 +214,8 @@ def _low_balance_rule(world: World, client: Client, profile: Profile, rule: Rule
     if money is None:
         return []
     outputs: list[Output] = []
-    below = money < rule.threshold
+    rate = None if state.currency == client.settings.currency else _rate_into(world, client, state.currency)
+    below = money < rule.threshold or is_expected_below(client, rule, rate, effect.now)
     inactive = inactive_at(client, rule)
     holds = below and (inactive is None or effect.now >= inactive)
 
@@ -262,6 +268,7 @@ def _emit(
     kind: str,
 ) -> list[Output]:
     reminder = kind == "low_balance"
+    rate = None if state.currency == client.settings.currency else _rate_into(world, client, state.currency)
     return [
         notification(
             world,
@@ -277,6 +284,7 @@ def _emit(
             threshold=format_money(rule.threshold),
             threshold_currency=state.currency,
             next_at=next_reminder(profile, state) if reminder else None,
+            runway_seconds=seconds_to_threshold(client, rule, rate, effect.now),
         )
         for channel, to in recipients(world, client, rule)
     ]

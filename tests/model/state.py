@@ -118,6 +118,7 @@ class Client:
     awake: bool = False
     status_seen: str = "exhausted"
     last_charge: int | None = None
+    charges: list[tuple[int, int]] = field(default_factory=list)
     episode: int = 0
     warnings_fired: set[WarningThreshold] = field(default_factory=set)
     rules: dict[tuple[str, str], RuleState] = field(default_factory=dict)

@@ -227,6 +227,7 @@ def apply_charge(world: World, client: Client, charge: Charge, effect: Effect) -
     client.live -= money
     if money > 0:
         client.last_charge = effect.now
+        client.charges.append((effect.now, money))
     effect.taken = taken
     _look_at_levels(world, client, taken, effect)
 

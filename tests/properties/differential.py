@@ -36,8 +36,8 @@ def _text(output: Json | None) -> str:
 
 
 def comparable(output: Json) -> Json:
-    """An output without what need not agree: the sentence of a rejection, and the estimate, which the model lacks."""
-    return {name: value for name, value in output.items() if name not in ("message", "runway")}
+    """An output without what need not agree: the sentence of a rejection."""
+    return {name: value for name, value in output.items() if name != "message"}
 
 
 def difference(lines: Sequence[bytes]) -> Difference | None:

@@ -83,6 +83,7 @@ def rule(dice: Dice, name: str) -> Json:
     maybe(dice, 40, body, "emails", pick(dice, (["ops@x"], ["ops@x", "c1@x"], ["a@x", "ops@x", "a@x"])))
     maybe(dice, 35, body, "inactivity_days", pick(dice, (1, 0, 3)))
     maybe(dice, 35, body, "channels", pick(dice, (["email"], ["sms"], ["email", "sms"])))
+    maybe(dice, 15, body, "runway_seconds", pick(dice, (DAY, 6 * HOUR, 30 * DAY, 1)))
     return body
 
 
