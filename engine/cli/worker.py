@@ -57,9 +57,10 @@ def worker(
     """Works on partitions of `events`, exactly once, until SIGTERM; then hands them over.
 
     Workers of one --app share the partitions: start as many as you like, on as many machines. Each answers readers for
-    all clients, and asks the worker that has the client. A worker that is started twice under one --instance, and a
-    partition that is given to two workers by --partitions, is worked on by the one that started last. The local state
-    can be deleted at any time while the worker is down: it is restored from the cluster.
+    all clients, and asks the worker that has the client. With --instance a worker takes its own place again when it is
+    started within --session-seconds, and the others go on meanwhile; without it, they share out anew. A partition that
+    is given to two workers by --partitions is worked on by the one that started last. The local state can be deleted at
+    any time while the worker is down: it is restored from the cluster.
 
     \b
     plimsoll worker --bootstrap 127.0.0.1:9092

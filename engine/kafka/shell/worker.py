@@ -10,6 +10,7 @@ from typing import Final, Protocol
 
 from prometheus_client import CollectorRegistry
 
+from engine.collector import spare_collector
 from engine.kafka.metrics import TaskMetrics
 from engine.kafka.shell.commands import Commands
 from engine.kafka.shell.door import create_door
@@ -80,20 +81,13 @@ class Worker:
         self._leader = Leader(
             options.partitions, self._others, self._metrics, tell, self._membership.urls, self._status
         )
-        views = WorkerViews(
-            options.partitions,
-            self._membership.url,
-            self._holdings,
-            self._others,
-            self._membership.owners,
-            lambda: readiness(self._holdings, self._membership),
-        )
-        self._door = create_door(views, self._status, api, registry)
+        self._door = None if bound is None else create_door(self._views(), self._status, api, registry)
 
     async def run(self) -> None:
         """Works on what it is given until SIGTERM or SIGINT, then hands over, in less than 5 s. Raises what ended it:
         MembershipError, Fenced, StoreError, AssertionError, ListenError, KafkaError."""
         closing = asyncio.Event()
+        spare_collector()
         with _signals(self._stop):
             door = asyncio.create_task(self._guarded(self._opened(closing)))
             try:
@@ -123,7 +117,7 @@ class Worker:
                 self._tell("the group was not told: it finds out when the session of this worker ends")
 
     async def _opened(self, closing: asyncio.Event) -> None:
-        if self._bound is not None:
+        if self._door is not None:
             await serve(self._door, self._api, closing, self._bound)
 
     async def _guarded(self, part: Awaitable[None]) -> None:
@@ -171,6 +165,16 @@ class Worker:
 
     def _count_command(self, name: str) -> None:
         self._metrics.commands.labels(name).inc()
+
+    def _views(self) -> WorkerViews:
+        return WorkerViews(
+            self._options.partitions,
+            self._membership.url,
+            self._holdings,
+            self._others,
+            self._membership.owners,
+            lambda: readiness(self._holdings, self._membership),
+        )
 
     def _status(self) -> WorkerStatus:
         membership = self._membership
