@@ -36,7 +36,7 @@ from schemas.outputs import Change, Delivery, Notification, encode_output
 from schemas.times import DAY, SECOND, parse_time
 from schemas.topics import Topic, partition_of
 from tests.integration.kafka.cluster import Cluster, assert_equal_to_replay, replayed
-from tests.integration.kafka.test_task import options_of
+from tests.integration.kafka.tasks import options_of
 from tests.integration.kafka.test_worker import event, opening, traffic
 from tests.integration.processes import Process, command
 from tests.properties.histories import history

@@ -11,7 +11,7 @@ import pytest
 from engine.kafka.task import PartitionTask
 from schemas.topics import Topic, partition_of
 from tests.integration.kafka.cluster import Cluster, assert_equal_to_replay
-from tests.integration.kafka.test_task import options_of
+from tests.integration.kafka.tasks import options_of
 from tests.integration.kafka.test_worker import event
 
 pytestmark = pytest.mark.kafka

@@ -11,31 +11,18 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaTimeoutError
 
-from engine.kafka.task import Fenced, PartitionTask, TaskOptions, wall_clock
+from engine.kafka.task import Fenced, PartitionTask, wall_clock
 from engine.kafka.topics import CHANGELOG
-from engine.kafka.worker import cluster_of
 from engine.partition import keys
 from engine.store.ports import Batch, StoreError
 from engine.store.rocks import RocksStore
 from schemas.times import format_time
 from schemas.topics import Topic
 from tests.integration.kafka.cluster import Cluster, assert_equal_to_replay
+from tests.integration.kafka.tasks import options_of
 from tests.integration.kafka.test_worker import event, opening, traffic
 
 pytestmark = pytest.mark.kafka
-
-
-async def options_of(cluster: Cluster, data: Path) -> TaskOptions:
-    found, count = await cluster_of(cluster.connection, cluster.prefix)
-    return TaskOptions(
-        connection=cluster.connection,
-        cluster=found,
-        app=cluster.prefix,
-        prefix=cluster.prefix,
-        partitions=count,
-        data=data,
-        batch_records_max=40,
-    )
 
 
 def told_until(word: str, reached: asyncio.Event) -> Callable[[str], None]:
