@@ -124,7 +124,7 @@ def send(
     with connecting(options.connection):
         from engine.kafka.publishing import publish_to_kafka
 
-        return asyncio.run(publish_to_kafka(pieces, options, on_batch))
+        return asyncio.run(publish_to_kafka(pieces, options, on_batch, lambda told: click.echo(told, err=True)))
 
 
 def show_totals(totals: dict[str, object], as_json: bool) -> None:

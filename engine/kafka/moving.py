@@ -30,7 +30,7 @@ from engine.kafka.folding import ENGINE_HEADER, MOVED_HEADER, REFUSED_HEADER, re
 from engine.kafka.histories import Delivered
 from engine.kafka.ledger import CONSUMER_HEADER
 from engine.kafka.topics import CONFIGURATION, MOVING, POLICIES, TopicError, create_topics
-from engine.kafka.transactions import Place, Sent, transact
+from engine.kafka.transactions import Place, Sent, tell_failures_once, transact
 from engine.moving import History, HistoryError, Step, Steps
 from schemas.engine_events import encode_engine_event
 from schemas.events import Configuration, Deleted, Tick, TransferOutcome
@@ -85,6 +85,7 @@ async def move(
 
     Raises WrongUse where they are, TopicError, HistoryError, KafkaError: then it is as unfinished as after a kill.
     """
+    tell_failures_once(asyncio.get_running_loop())
     async with AsyncExitStack() as stack:
         admin = open_admin(options.connection, "plimsoll-move")
         stack.push_async_callback(admin.close)

@@ -8,7 +8,7 @@ door, marked so that a replay of the log can tell it from what the engine refuse
 import asyncio
 import random
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, suppress
 from itertools import groupby
 from typing import Any, Final, Self
@@ -19,6 +19,7 @@ from aiokafka.errors import KafkaError
 
 from engine.kafka.clients import Connection, security
 from engine.kafka.configuration import ConfigurationWriter, WriterFenced, WriterOptions, Written, is_configuration
+from engine.kafka.transactions import tell_failures_once
 from engine.kafka.worker import cluster_of
 from engine.publish import OnBatch, Piece, PublishFailed, RefusedEvent, Totals, publish_through
 from schemas.codec import decode
@@ -35,7 +36,7 @@ TICK_REFUSED: Final = Refusal(Reason.UNKNOWN_TYPE, "type: 'tick' is the clock's 
 _LINGER_MS: Final = 5
 _BATCH_BYTES_MAX: Final = 512 * 1024  # half of what a broker takes by default in one batch
 _REQUEST_MS_MAX: Final = 30_000
-_FENCED_MAX: Final = 5  # two senders of configuration take turns; more of them should not send at once
+_FENCED_MAX: Final = 10  # two senders of configuration take turns; more of them should not send at once
 _AGAIN: Final = "Run the same command again: what was taken already is not applied twice"
 
 
@@ -54,22 +55,27 @@ class KafkaPublishOptions(msgspec.Struct, frozen=True, kw_only=True):
     backoff_max_seconds: float = 15.0
 
 
-async def publish_to_kafka(pieces: Iterable[Piece], options: KafkaPublishOptions, on_batch: OnBatch) -> Totals:
-    """Sends every piece in order; ``on_batch`` is told what became of each batch once it is in the log.
+async def publish_to_kafka(
+    pieces: Iterable[Piece], options: KafkaPublishOptions, on_batch: OnBatch, tell: Callable[[str], None]
+) -> Totals:
+    """Sends every piece in order; ``on_batch`` is told what became of each batch once it is in the log, and ``tell``
+    once where partitions do not answer for configuration.
 
     Raises PublishFailed where the cluster takes nothing for ``give_up_seconds``, TopicError where its topics are not as
     they should be, KafkaError where it cannot be reached at all.
     """
+    tell_failures_once(asyncio.get_running_loop())
     _, partitions = await cluster_of(options.connection, options.prefix)
-    async with KafkaDoor(options, partitions) as door:
+    async with KafkaDoor(options, partitions, tell) as door:
         return await publish_through(door, pieces, options.batch_events_max, options.batch_bytes_max, on_batch)
 
 
 class KafkaDoor:
     """An idempotent producer, and the writer of configuration once it is needed."""
 
-    def __init__(self, options: KafkaPublishOptions, partitions: int) -> None:
+    def __init__(self, options: KafkaPublishOptions, partitions: int, tell: Callable[[str], None]) -> None:
         self._options = options
+        self._tell: Callable[[str], None] | None = tell
         self._partitions = partitions
         self._stack = AsyncExitStack()
         self._producer: Any = None  # Any: aiokafka's producer has no annotations
@@ -96,6 +102,10 @@ class KafkaDoor:
                 fenced += 1
                 if fenced == _FENCED_MAX:
                     raise PublishFailed(str(error)) from error
+                await self._close()
+                options = self._options  # the other one needs some time without us to come to its end
+                longest = min(options.backoff_max_seconds, options.backoff_first_seconds * 2**fenced)
+                await asyncio.sleep(random.uniform(0, longest))
             except KafkaError as error:
                 await self._pause(error, attempt)
                 attempt += 1
@@ -151,8 +161,13 @@ class KafkaDoor:
             self._writer = await self._stack.enter_async_context(ConfigurationWriter(options))
         for piece, written in zip(pieces, await self._writer.submit([piece.raw for piece in pieces]), strict=True):
             match written.status:
-                case "accepted" | "written":
+                case "accepted":
                     totals.accepted += 1
+                case "written":
+                    totals.accepted += 1
+                    if self._tell is not None and written.message is not None:
+                        self._tell(f"{piece.place}: {written.message}")
+                        self._tell = None
                 case "duplicate":
                     totals.duplicate += 1
                 case "refused":

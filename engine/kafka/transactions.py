@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+from aiokafka.errors import IllegalOperation, KafkaError
 from aiokafka.structs import RecordMetadata
 
 from engine.kafka.clients import BatchBuilder, Producer
@@ -14,20 +16,30 @@ Place = tuple[str, int]
 
 
 async def transact(producer: Producer, sent: Mapping[Place, Sequence[Sent]]) -> dict[Place, int]:
-    """One transaction; by place the offset after the last record. After an exception the producer is not used again."""
+    """One transaction; by place the offset after the last record. After an exception the producer is not used again.
+
+    Raises what the first batch failed by, ProducerFenced above all: a producer that finds itself fenced between two
+    batches refuses the second with IllegalOperation, and only the first one's future says why.
+    """
     await producer.begin_transaction()
     waiting: list[tuple[Place, int, asyncio.Future[RecordMetadata]]] = []
-    for place, records in sent.items():
-        for builder in _builders(producer, records):
-            done = await producer.send_batch(builder, place[0], partition=place[1])
-            done.add_done_callback(_looked_at)
-            waiting.append((place, builder.record_count(), done))
+    refused: IllegalOperation | None = None
+    try:
+        for place, records in sent.items():
+            for builder in _builders(producer, records):
+                done = await producer.send_batch(builder, place[0], partition=place[1])
+                done.add_done_callback(_looked_at)
+                waiting.append((place, builder.record_count(), done))
+    except IllegalOperation as error:
+        refused = error
     answers = await asyncio.gather(*(done for _, _, done in waiting), return_exceptions=True)
     ends: dict[Place, int] = {}
     for (place, count, _), answer in zip(waiting, answers, strict=True):
         if isinstance(answer, BaseException):
             raise answer
         ends[place] = answer.offset + count
+    if refused is not None:
+        raise refused
     await producer.commit_transaction()
     return ends
 
@@ -50,3 +62,16 @@ def _looked_at(done: "asyncio.Future[RecordMetadata]") -> None:
     """Takes note of a failure that nobody awaits: another one ended the transaction before."""
     if not done.cancelled():
         done.exception()
+
+
+def tell_failures_once(loop: asyncio.AbstractEventLoop) -> None:
+    """Keeps asyncio from writing tracebacks of failures that were raised already.
+
+    For each batch that fails aiokafka sets the failure on a future of its own besides, which nobody can await.
+    """
+
+    def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:  # Any: as asyncio has it
+        if not isinstance(context.get("exception"), KafkaError):
+            loop.default_exception_handler(context)
+
+    loop.set_exception_handler(handle)

@@ -19,9 +19,9 @@ from engine.partition import keys
 from engine.partition.revisions import decode_decided
 from schemas.topics import Topic, partition_of
 from tests.integration.kafka.cluster import Cluster, assert_equal_to_replay
-from tests.integration.kafka.test_task import options_of
+from tests.integration.kafka.tasks import options_of
 from tests.integration.kafka.test_worker import event
-from tests.integration.processes import environment
+from tests.integration.processes import command, environment
 
 pytestmark = pytest.mark.kafka
 
@@ -269,6 +269,92 @@ async def test_the_next_writer_ends_the_pause_at_once(broker: str, prefix: str, 
             (answer,) = await writer.submit([event(3, **PROFILE)])
         print(f"paused {time.monotonic() - began:.1f} s")
         assert (answer.status, answer.revision) == ("accepted", 1)
+
+
+async def test_two_senders_of_configuration_take_turns(broker: str, prefix: str, tmp_path: Path) -> None:
+    async with Cluster(broker, prefix, PARTITIONS) as cluster, working(cluster, tmp_path / "data"):
+
+        async def sends(who: str, begin: int) -> None:
+            file = tmp_path / who
+            users = [event(number, type="user", user=f"{who}-{number}") for number in range(begin, begin + 20)]
+            file.write_bytes(b"\n".join(users))
+            for _ in range(2):
+                code, out, err = await asyncio.to_thread(
+                    command, "publish", str(file), "--bootstrap", broker, "--prefix", prefix, "--batch", "5", "--json"
+                )
+                assert code == 0, err
+                assert json.loads(out)["sent"] == 20
+                assert "Traceback" not in err
+
+        await asyncio.gather(sends("a", 0), sends("b", 100))
+        events = await cluster.settled()
+        first, *others = revisions(events)
+        assert others == [first] * (PARTITIONS - 1)
+        assert first == sorted(set(first))
+        await assert_equal_to_replay(cluster, events)
+        async with ConfigurationWriter(cluster.writing(answer_seconds=SECONDS)) as writer:
+            assert len(writer.definitions.config().users) == 40
+
+
+LOOP = """
+import asyncio, sys
+from engine.connection import Connection
+from engine.kafka.configuration import ConfigurationWriter, WriterOptions
+
+async def main():
+    options = WriterOptions(
+        connection=Connection(bootstrap=sys.argv[1]), app=sys.argv[2] + "plimsoll", prefix=sys.argv[2],
+        partitions=int(sys.argv[3]),
+    )
+    async with ConfigurationWriter(options) as writer:
+        number = int(sys.argv[4]) * 1000
+        while True:
+            number += 1
+            print("next", flush=True)
+            body = '"id":"%d","source":"loop","time":"2026-01-01T00:00:00Z"' % number
+            await writer.submit([('{"type":"user","user":"u",%s}' % body).encode()])
+            await writer.submit([('{"type":"user_deleted","user":"u",%s}' % body.replace("loop", "end")).encode()])
+
+asyncio.run(main())
+"""
+
+
+async def test_writers_killed_at_any_instant(broker: str, prefix: str, tmp_path: Path) -> None:
+    """A writer in a loop is killed a moment after it began, each time a little later; the next one goes on."""
+    async with Cluster(broker, prefix, PARTITIONS) as cluster, working(cluster, tmp_path):
+        for each in range(6):
+            arguments = ("-c", LOOP, broker, prefix, str(PARTITIONS), str(each))
+            lost = await asyncio.create_subprocess_exec(
+                *(sys.executable, *arguments), stdout=asyncio.subprocess.PIPE, env=environment()
+            )
+            assert lost.stdout is not None
+            for _ in range(1 + each % 3):
+                assert await lost.stdout.readline() == b"next\n"
+            with suppress(TimeoutError):
+                await asyncio.wait_for(lost.wait(), 0.02 * each)  # somewhere in a question, a write, or the wait for it
+            lost.kill()
+            await lost.wait()
+        async with ConfigurationWriter(cluster.writing(answer_seconds=SECONDS)) as writer:
+            assert not writer.definitions.unsettled()
+            known = "u" in writer.definitions.config().users
+            last = writer.definitions.last
+        events = await cluster.settled()
+        await assert_one_order(cluster, events)
+        assert revisions(events)[0][-1] == last > 3
+        assert {verdict for _, _, verdict in await decided(cluster)} == {"accepted"}
+        await cluster.produce([event(1, type="client", client="c", currency="USD", manager="u")])
+        await cluster.settled()
+        rejected = [each for records in await cluster.read("rejections") for each in records]
+        assert bool(rejected) is not known
+
+
+async def assert_one_order(cluster: Cluster, events: list[list[Any]]) -> None:
+    """Every partition has the same revisions, each above the one before, and nothing was refused for its revision."""
+    first, *others = revisions(events)
+    assert others == [first] * (cluster.partitions - 1)
+    assert first == sorted(set(first))
+    await assert_equal_to_replay(cluster, events)
+    assert not [each for records in await cluster.read("rejections") for each in records]
 
 
 async def decided(cluster: Cluster) -> list[tuple[str, int, str]]:

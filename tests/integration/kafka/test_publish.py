@@ -90,6 +90,17 @@ async def test_call_records_go_to_the_log_too(broker: str, prefix: str) -> None:
         assert {type(each) for each in read} == {Charge}
 
 
+async def test_without_a_worker_configuration_is_in_the_log_and_that_is_said(
+    broker: str, prefix: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "a.ndjson"
+    file.write_bytes(opening()[0])
+    async with Cluster(broker, prefix, PARTITIONS):
+        code, out, err = await plimsoll("publish", str(file), "--bootstrap", broker, "--prefix", prefix)
+    assert (code, out) == (0, "sent 1, accepted 1, duplicate 0, refused 0\n")
+    assert err == f"{file}:1: no answer from partition 0, 1, 2 in time (does a worker run?): it is in their logs\n"
+
+
 async def test_two_places_are_one_too_many_and_missing_topics_are_told(
     broker: str, prefix: str, tmp_path: Path
 ) -> None:
