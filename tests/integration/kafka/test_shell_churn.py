@@ -66,6 +66,11 @@ class Slots:
             assert member.popen.poll() is None, (self.done, member.lines, member.errors)
             await self._stopped(member)
 
+    def told(self, *others: Member) -> str:
+        """What was done, and what every worker said."""
+        members = [*others, *self._live.values()]
+        return "\n".join([str(self.done), *("\n".join(["--", *each.lines, *each.errors]) for each in members)])
+
     async def _stopped(self, member: Member) -> None:
         begun = bool(member.shares())
         code = await asyncio.to_thread(member.stop)

@@ -29,6 +29,7 @@ class Load:
 
     def __init__(self, cluster: Cluster, asked: str) -> None:
         self.worst_seconds = 0.0
+        self.tasks: list[asyncio.Task[None]] = []
         self._cluster = cluster
         self._asked = asked
         self._seen = dict.fromkeys(range(PARTITIONS), time.time())
@@ -46,7 +47,10 @@ class Load:
         async with httpx.AsyncClient(timeout=5) as client:
             while True:
                 for number, name in self._clients.items():
-                    answer = await client.get(f"{self._asked}/v1/clients/{name}")
+                    try:
+                        answer = await client.get(f"{self._asked}/v1/clients/{name}")
+                    except httpx.TimeoutException:
+                        break  # a machine with much other work; what is not seen grows old meanwhile
                     if answer.status_code == 200:
                         at = datetime.fromisoformat(answer.json()["at"]).timestamp()
                         self._seen[number] = max(at, self._seen[number])
@@ -59,24 +63,25 @@ class Load:
 
     async def flows(self) -> None:
         """Returns when readers see of every partition what came in within the last second."""
-        async with asyncio.timeout(60):
-            while self.age() > 1.0:  # noqa: ASYNC110  # another process's state, which gives no event
-                await asyncio.sleep(BATCH_SECONDS)
+        deadline = time.monotonic() + 60
+        while self.age() > 1.0:
+            assert time.monotonic() < deadline, {number: time.time() - at for number, at in self._seen.items()}
+            assert not any(task.done() for task in self.tasks), self.tasks
+            await asyncio.sleep(BATCH_SECONDS)
 
 
 @asynccontextmanager
 async def load(cluster: Cluster, asked: str) -> AsyncIterator[Load]:
     made = Load(cluster, asked)
-    tasks = [asyncio.create_task(made.produce()), asyncio.create_task(made.look())]
+    made.tasks = [asyncio.create_task(made.produce()), asyncio.create_task(made.look())]
     try:
         await made.flows()
         yield made
-        for task in tasks:
-            assert not task.done(), task.exception()
+        assert not any(task.done() for task in made.tasks), made.tasks
     finally:
-        for task in tasks:
+        for task in made.tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*made.tasks, return_exceptions=True)
 
 
 async def test_scale_out_under_load_and_the_loss_of_the_new_worker(broker: str, prefix: str, tmp_path: Path) -> None:
