@@ -110,22 +110,25 @@ def cluster_findings(facts: ClusterFacts, connection: Connection, prefix: str) -
                 " let it finish, or begin it anew with `plimsoll move --restart`",
             )
         )
-    found += _topics(facts, prefix)
+    found += _topics(facts, prefix, connection.username)
     found += _copies(facts, prefix)
     found += _limits(facts, prefix)
     return found
 
 
-def _topics(facts: ClusterFacts, prefix: str) -> list[Finding]:
-    """Names, partition counts and policies."""
+def _topics(facts: ClusterFacts, prefix: str, user: str | None) -> list[Finding]:
+    """Names, partition counts and policies. A topic that we may not see looks like one that is not there."""
+    seen = "" if user is None else f" that {user!r} may see"
     missing = [prefix + name for name in POLICIES if name not in facts.topics]
     if len(missing) == len(POLICIES):
-        sentence = f"expected the topics of the engine, found none with the prefix {prefix!r}"
+        sentence = f"expected the topics of the engine, found none{seen} with the prefix {prefix!r}"
         return [Finding("topics", "problem", f"{sentence}: run `plimsoll topics create`, or say --prefix")]
     found = []
     if missing:
         found.append(
-            Finding("topics", "problem", f"not there: {_listed(missing)}: run `plimsoll topics create` to make them")
+            Finding(
+                "topics", "problem", f"found none{seen}: {_listed(missing)}: run `plimsoll topics create` to make them"
+            )
         )
     counts = {name: len(facts.topics[name]) for name in POLICIES if name in facts.topics}
     if len(set(counts.values())) > 1:

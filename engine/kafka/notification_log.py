@@ -72,7 +72,7 @@ class KafkaNotificationLog:
         try:
             async with _reaching(connection):
                 await admin.start()
-                log = cls(connection, prefix, admin, await _partitions(admin, prefix))
+                log = cls(connection, prefix, admin, await _partitions(admin, prefix, connection.username))
         except BaseException:
             await admin.close()
             raise
@@ -191,14 +191,15 @@ class KafkaNotificationLog:
         ]
 
 
-async def _partitions(admin: AIOKafkaAdminClient, prefix: str) -> int:
+async def _partitions(admin: AIOKafkaAdminClient, prefix: str, user: str | None) -> int:
     """How many partitions notifications and deliveries have."""
     names = [prefix + topic.value for topic in (Topic.NOTIFICATIONS, Topic.DELIVERIES)]
     described = await admin.describe_topics(names)
     counts = {topic["topic"]: len(topic["partitions"]) for topic in described if topic["error_code"] == 0}
     for name in names:
         if name not in counts:
-            raise TopicError(f"expected the topic {name}, found none: run `plimsoll topics create` first")
+            seen = "" if user is None else f" that {user!r} may see"
+            raise TopicError(f"expected the topic {name}, found none{seen}: run `plimsoll topics create` first")
     if len(set(counts.values())) > 1:
         found = ", ".join(f"{name} {count}" for name, count in counts.items())
         raise TopicError(f"expected topics with one partition count, found {found}")

@@ -46,7 +46,7 @@ def test_a_good_cluster_has_no_problem() -> None:
 @pytest.mark.parametrize(
     ("found", "what", "state", "sentence"),
     [
-        (facts(topics={"changes": None}), "topics", "problem", "not there: p-changes: run `plimsoll topics create`"),
+        (facts(topics={"changes": None}), "topics", "problem", "found none: p-changes: run `plimsoll topics create`"),
         (facts(topics={"moving": THREE}), "topics", "problem", "p-moving is there: a history is being moved"),
         (facts(topics={"journal": THREE[:1]}), "partitions", "problem", "expected one number for all topics, found"),
         (
