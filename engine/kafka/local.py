@@ -1,7 +1,7 @@
 """The local store of a partition: opened where it can be trusted, else set aside, kept for whoever wants to look.
 
-What is set aside is named after the store, the reason and a number, ``partition-3.aside-damaged-2``; a few are kept, the
-latest ones. Only a store that the changelog has left behind is deleted at once: there is nothing to learn from it.
+What is set aside is named after the store, the reason and a number, ``partition-3.aside-damaged-2``; a few are kept,
+the latest. Only a store that the changelog has left behind is deleted at once: there is nothing to learn from it.
 """
 
 import shutil
