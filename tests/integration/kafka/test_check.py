@@ -77,7 +77,7 @@ async def test_each_difference_is_told_with_what_mends_it(broker: str, prefix: s
     assert code == 1
     assert found["topics"] == (
         "problem",
-        f"found none: {prefix}rejections: run `plimsoll topics create`",
+        f"found none: {prefix}rejections: run `plimsoll topics create` to make them",
     )
     assert found["partitions"][0] == "problem"
     assert f"{prefix}events 3" in found["partitions"][1]
