@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from rocksdict import (
+    BlockBasedIndexType,
     BlockBasedOptions,
     Cache,
     ColumnFamily,
@@ -26,6 +27,7 @@ from engine.store.ports import LOG, STATE, Batch, StoreDamaged, StoreError
 _MEMTABLE_BYTES: Final = 4 * 1024 * 1024  # a larger skip list misses the processor's cache at every key
 _MEMTABLES_MAX: Final = 4
 _BLOOM_BITS: Final = 10
+_METADATA_BYTES: Final = 16 * 1024  # of a filter's or index's piece: larger is faster in the cache, slower into it
 _MEMTABLE_BLOOM_RATIO: Final = 0.2  # of a memtable: most look-ups are for identities that are not there
 _BUCKET_BYTES: Final = 2  # of an identity, itself a hash: its memtable is a hash table, cheaper than a skip list
 _BUCKETS: Final = 256**_BUCKET_BYTES
@@ -110,6 +112,12 @@ class RocksStore:
             options.set_write_buffer_size(_MEMTABLE_BYTES)
             options.set_compression_type(DBCompressionType.none() if family != STATE else DBCompressionType.lz4())
             table.set_bloom_filter(_BLOOM_BITS, False)
+            # A filter in one piece, 1 MB for a million keys, does not fit into a shard of the cache: every look-up then
+            # reads it whole from the file (150 us instead of 3).
+            table.set_partition_filters(True)
+            table.set_index_type(BlockBasedIndexType.two_level_index_search())
+            table.set_pin_top_level_index_and_filter(True)
+            table.set_metadata_block_size(_METADATA_BYTES)
             options.set_memtable_prefix_bloom_ratio(_MEMTABLE_BLOOM_RATIO)
             options.set_memtable_whole_key_filtering(True)
         if family not in (LOG, STATE):  # identities: put and looked up one by one, scanned by nobody but tests
