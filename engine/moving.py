@@ -36,7 +36,8 @@ class Step(msgspec.Struct, gc=False):
 
     ``source``: the number of its log. ``at``: its log time, never before that of the step before it in its log; None:
     it moved no clock. ``refusal``: why it was refused, or None. ``ats``: of configuration that is for every partition,
-    its log time in each log of the source; None for what is of one partition.
+    its log time in each log of the source; None for what is of one partition. ``refusals``: of configuration that every
+    log has, what each of them said; where one refused it, ``refusal`` is that.
     """
 
     source: int
@@ -46,6 +47,7 @@ class Step(msgspec.Struct, gc=False):
     refusal: Refusal | None
     notifications: list[Notification]
     ats: list[int] | None = None
+    refusals: list[Refusal | None] = []
     barrier: int | None = None
 
 
@@ -121,7 +123,8 @@ class Steps:
 
     def _everywhere(self, waiting: "Sequence[_Log]") -> Step:
         """All logs stand at configuration that all of them have: one step. Refused by one is refused."""
-        heads = [log.head for log in waiting if log.head is not None]
+        logs = sorted(waiting, key=lambda log: log.number)
+        heads = [log.head for log in logs if log.head is not None]
         barriers = {head.barrier for head in heads}
         if len(heads) != len(self._logs) or len(barriers) != 1:
             raise HistoryError(
@@ -129,8 +132,9 @@ class Steps:
                 "history, and begin again"
             )
         first = heads[0]
-        first.refusal = next((head.refusal for head in heads if head.refusal is not None), None)
-        first.ats = [log.clock for log in sorted(waiting, key=lambda log: log.number)]
+        first.refusals = [head.refusal for head in heads]
+        first.refusal = next((refusal for refusal in first.refusals if refusal is not None), None)
+        first.ats = [log.clock for log in logs]
         first.notifications = [each for head in heads for each in head.notifications]
         return first
 

@@ -148,7 +148,7 @@ class ConfigurationWriter:
             records: list[tuple[bytes, int]] = []
             known: list[tuple[bytes, bytes]] = []
             for raw in raws[begin : begin + GROUP_EVENTS_MAX]:
-                event = _configuration(raw)
+                event = _configuration(raw, unknown_refused=False)  # as the log takes it
                 assert not isinstance(event, Refusal), event
                 revision = self._definitions.last + 1
                 records.append((raw, revision))
@@ -345,8 +345,8 @@ def is_configuration(event: object) -> bool:
     return isinstance(event, ConfigEvent)
 
 
-def _configuration(raw: bytes) -> Configuration | Deleted | Refusal:
-    event = decode(raw, unknown_refused=True)
+def _configuration(raw: bytes, *, unknown_refused: bool = True) -> Configuration | Deleted | Refusal:
+    event = decode(raw, unknown_refused=unknown_refused)
     if isinstance(event, Configuration | Deleted | Refusal):
         return event
     return Refusal(Reason.UNKNOWN_TYPE, "type: expected configuration, found an event of a client or the clock")

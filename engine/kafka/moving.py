@@ -33,7 +33,7 @@ from engine.kafka.topics import CONFIGURATION, MOVING, POLICIES, TopicError, cre
 from engine.kafka.transactions import Place, Sent, tell_failures_once, transact
 from engine.moving import History, HistoryError, Step, Steps
 from schemas.engine_events import encode_engine_event
-from schemas.events import Configuration, Deleted, Tick, TransferOutcome
+from schemas.events import ConfigEvent, Configuration, Deleted, Tick, TransferOutcome
 from schemas.outputs import Delivery, Notification, encode_output
 from schemas.reasons import Refusal
 from schemas.times import DAY, HOUR, format_time, parse_time
@@ -142,30 +142,40 @@ class _Writer:
     def _add(self, step: Step) -> None:
         totals, event, count = self.totals, step.event, self._options.partitions
         totals.events += 1
-        if step.refusal is not None:
-            totals.refused += 1
+        totals.refused += step.refusal is not None
+        if isinstance(event, Configuration | Deleted) and (step.refusal is None or step.refusals):
+            totals.configuration += 1
+            self._add_configuration(step, event)
+        elif step.refusal is not None:
             client: str = getattr(event, "client", "")
             target = partition_of(client, count) if client else step.source % count
             key = client.encode() or None
             self._put(target, step.at, key, step.raw, [(REFUSED_HEADER, refuse_moved(step.refusal))])
-        elif isinstance(event, Configuration | Deleted):
-            totals.configuration += 1
-            self._add_configuration(step, event)
         else:
-            assert not isinstance(event, Refusal | Tick)
+            assert not isinstance(event, Refusal | Tick | ConfigEvent)
             self._put(partition_of(event.client, count), step.at, event.client.encode(), step.raw, [])
             totals.transfers += isinstance(event, TransferOutcome) and event.accepted
         for notification in step.notifications:
             self._settle(notification)
 
     def _add_configuration(self, step: Step, event: Configuration | Deleted) -> None:
+        """With as many partitions as before each gets what was decided in it; else what one refused is refused."""
+        count, ats = self._options.partitions, step.ats or []
         revision = self._definitions.last + 1
-        raw = None if isinstance(event, Deleted) else step.raw.decode()
-        ats = step.ats or []
-        for number in range(self._options.partitions):
-            at = ats[number] if len(ats) == self._options.partitions else max(ats)
-            self._put(number, at, None, step.raw, revision_headers(revision)[1:])
-        if step.barrier is not None:
+        headers = revision_headers(revision)[1:]
+        for number, refusal in enumerate(step.refusals):
+            if refusal is not None:
+                refused = [(REFUSED_HEADER, refuse_moved(refusal))]
+                self._put(number % count, ats[number], None, step.raw, refused)
+        if len(ats) == count:
+            for number, at in enumerate(ats):
+                if not step.refusals or step.refusals[number] is None:
+                    self._put(number, at, None, step.raw, headers)
+        elif step.refusal is None:
+            for number in range(count):
+                self._put(number, max(ats), None, step.raw, headers)
+        if step.barrier is not None and step.refusal is None:
+            raw = None if isinstance(event, Deleted) else step.raw.decode()
             name, record = self._definitions.put(key_of(event), Definition(revision, raw))
             self._known[name] = record
         self._definitions.put_last(revision)
