@@ -14,6 +14,7 @@ DEMO  ?=
 PORT  ?=
 SEED  ?=
 KILLS ?=
+MINUTES ?=
 EVENTS ?=
 NODES ?= 1
 
@@ -70,8 +71,8 @@ promtool: ## check and test the alert rules with promtool (Debian: package prome
 	@command -v promtool >/dev/null || { echo "expected promtool on the PATH, found none: install Prometheus (Debian: apt install prometheus)" >&2; exit 1; }
 	cd deploy/prometheus && promtool check config prometheus.yml && promtool check rules alerts.yml && promtool test rules alerts_test.yml
 
-torture: venv ## SIGKILL and broker faults against real processes, until something is lost or time is up
-	$(BIN)/python -m tests.integration.torture $(if $(SEED),--seed $(SEED))
+torture: venv ## workers on a real broker, killed, frozen, wiped, for ten minutes (MINUTES, SEED, NODES=3)
+	$(BIN)/python -m tests.integration.torture --nodes $(NODES) $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES))
 
 lock: ## resolve again and write requirements.lock; existing pins are kept unless UPGRADE=1
 	$(PYTHON) -m venv --clear build/lock

@@ -12,25 +12,30 @@ from typing import Final
 
 from tests.integration.torture import faults
 from tests.integration.torture.brokers import Brokers
+from tests.integration.torture.group import frozen_out, joined_and_left
 from tests.integration.torture.run import TortureRun
 
 _ROUND_KILLS: Final = 20
 
 
 def main() -> None:
-    """Faults until time is up; a table at the end, and what was wrong, if anything."""
+    """Faults until time is up, half of it with partitions given by hand and half in a group; a table of each."""
     parser = argparse.ArgumentParser(prog="python -m tests.integration.torture", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10.0, help="no new round of faults after these")
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--nodes", type=int, choices=(1, 3), default=1)
+    parser.add_argument("--share", choices=("given", "group"), help="how workers get partitions; default: both ways")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--rate", type=float, default=120.0, help="events a second")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(_run(arguments, Path(folder)))
+    shares = ("given", "group") if arguments.share is None else (arguments.share,)
+    for share in shares:
+        with tempfile.TemporaryDirectory() as folder:
+            minutes = arguments.minutes / len(shares)
+            asyncio.run(_run(arguments, Path(folder), group=share == "group", minutes=minutes))
 
 
-async def _run(arguments: argparse.Namespace, folder: Path) -> None:
+async def _run(arguments: argparse.Namespace, folder: Path, *, group: bool, minutes: float) -> None:
     data = folder / "kafka"
     data.mkdir()
     async with Brokers(data, arguments.nodes) as brokers:
@@ -39,15 +44,16 @@ async def _run(arguments: argparse.Namespace, folder: Path) -> None:
             folder,
             arguments.seed,
             workers=arguments.workers,
+            group=group,
             rate=arguments.rate,
             tell=lambda line: print(line, file=sys.stderr, flush=True),
         )
         try:
             async with run.running():
-                await _rounds(run, brokers, time.monotonic() + 60 * arguments.minutes)
+                await _rounds(run, brokers, time.monotonic() + 60 * minutes)
             run.check_landed()
         finally:
-            print(run.report.table(), flush=True)
+            print(f"{'a group' if group else 'partitions given by hand'}, {run.report.table()}", flush=True)
 
 
 async def _rounds(run: TortureRun, brokers: Brokers, end: float) -> None:
@@ -60,7 +66,11 @@ async def _rounds(run: TortureRun, brokers: Brokers, end: float) -> None:
 
 def _phases(run: TortureRun, brokers: Brokers) -> Iterator[Callable[[], Coroutine[None, None, None]]]:
     """All faults but kills at a point; after each of them come kills."""
-    yield lambda: faults.zombies(run, 3)
+    if run.group:
+        yield lambda: joined_and_left(run, 3)
+        yield lambda: frozen_out(run, 2)
+    else:
+        yield lambda: faults.zombies(run, 3)
     if len(brokers.nodes) > 1:
         yield lambda: faults.node_lost(run, brokers, signal.SIGKILL)
         yield lambda: faults.node_lost(run, brokers, signal.SIGTERM)
@@ -68,9 +78,10 @@ def _phases(run: TortureRun, brokers: Brokers) -> Iterator[Callable[[], Coroutin
     yield lambda: faults.broker_restarts(run, brokers, signal.SIGTERM)
     yield lambda: faults.wiped(run, 2)
     yield lambda: faults.moved(run, 2)
-    yield lambda: faults.legs_left_open(run, alone=True)
+    if not run.group:
+        yield lambda: faults.legs_left_open(run, alone=True)
+        yield lambda: faults.legs_left_open(run, alone=False)
     yield lambda: faults.configuration_left_open(run, alone=True)
-    yield lambda: faults.legs_left_open(run, alone=False)
     yield lambda: faults.configuration_left_open(run, alone=False)
 
 

@@ -13,7 +13,8 @@ restoring   a WriteBatch of a restore is written, before any commit
 
 TORTURE_PLANTED=store-first plants a bug: the store is written before the transaction is committed.
 
-The engine's own code runs as it is; the client library's producer and the store's ``write`` are wrapped from outside.
+The engine's own code runs as it is; the client library's producer, the store's ``write`` and the core's ``fold`` are
+wrapped from outside, the last to raise at poisonous events (``poison``).
 """
 
 import asyncio
@@ -27,12 +28,14 @@ from typing import Any, Final
 from aiokafka import AIOKafkaProducer
 
 from engine.cli import main
+from engine.kafka import folding
 from engine.kafka.clients import Connection
 from engine.kafka.configuration import ConfigurationWriter, WriterOptions
 from engine.store.ports import Batch
 from engine.store.rocks import RocksStore
 from schemas.times import format_time
 from schemas.topics import Topic
+from tests.integration.torture import poison
 
 KILL: Final = "TORTURE_KILL"
 PLANTED: Final = "TORTURE_PLANTED"
@@ -124,6 +127,7 @@ def run() -> None:
         ("commit_transaction", commit_transaction),
     ):
         setattr(AIOKafkaProducer, name, wrapper)
+    folding.fold = poison.fold  # type: ignore[attr-defined]  # it names the core's own
     RocksStore.write = write  # type: ignore[method-assign]  # a fault from outside is what this file is for
     if sys.argv[1] == "configure":
         asyncio.run(_configure(*sys.argv[2:]))

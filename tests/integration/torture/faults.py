@@ -4,16 +4,17 @@ import asyncio
 import shutil
 import signal
 import time
+from collections.abc import Callable
 from typing import Final
 
 from schemas.topics import Topic
 from tests.integration.torture.brokers import Brokers
 from tests.integration.torture.run import PARTITIONS, TortureRun
+from tests.integration.torture.workers import Worker
 
 _ZOMBIE_ENDS_SECONDS_MAX: Final = 30.0
 _LEFT_OPEN_SECONDS_MAX: Final = 45.0
 _LOOK_SECONDS: Final = 0.1
-_STAYS_SECONDS: Final = 0.3  # longer than any commit that is not stuck
 _LEGS_SECONDS_MAX: Final = 30.0
 _WORK_SECONDS: Final = 1.0
 _DOWN_SECONDS: Final = 3.0
@@ -86,12 +87,8 @@ async def legs_left_open(run: TortureRun, *, alone: bool) -> None:
         worker = run.start(slot, "legs:3")
         assert not await worker.lived(_LEGS_SECONDS_MAX), "no transfer went to a partition of another worker"
         run.report.kills["legs"] += 1
-        if not alone:
-            run.start(slot)
-        held = await _held(run)
-        phase.note = await _released(
-            run, {number: stable for number, stable in held.items() if number not in slot.partitions}
-        )
+        assert worker.popen.wait() == -signal.SIGKILL, f"{slot.name} ended by itself:\n{worker.shown()}"
+        phase.note = await _released(run, None if alone else lambda: run.start(slot))
 
 
 async def configuration_left_open(run: TortureRun, *, alone: bool) -> None:
@@ -103,31 +100,25 @@ async def configuration_left_open(run: TortureRun, *, alone: bool) -> None:
         writer = run.start_configuring("legs:1")
         assert await writer.ended() == -signal.SIGKILL, f"the writer ended by itself:\n{writer.shown()}"
         run.report.kills["configuration"] += 1
-        after = None if alone else run.start_configuring(None)
-        held = await _held(run)
-        phase.note = await _released(run, held)
-        if after is not None:
-            assert await after.ended() == 0, after.shown()
+        phase.note = await _released(run, None if alone else lambda: run.start_configuring(None))
 
 
-async def _held(run: TortureRun) -> dict[int, int]:
-    """The partitions of `events` that end with a transaction that stays open, and how far each can be read."""
-    before = await run.mirror.ends(Topic.EVENTS.value)
-    await asyncio.sleep(_STAYS_SECONDS)
+async def _released(run: TortureRun, next_one: Callable[[], Worker] | None) -> str:
+    """Returns when each partition of `events` that ends with an open transaction can be read further; what to note."""
+    began = time.monotonic()
     now = await run.mirror.ends(Topic.EVENTS.value)
-    return {number: here[0] for number, here in enumerate(now) if before[number][0] == here[0] < here[1]}
-
-
-async def _released(run: TortureRun, held: dict[int, int]) -> str:
-    """Returns when each can be read further; what to note."""
-    began = time.monotonic() - _STAYS_SECONDS
-    assert held, "the kill left no transaction open in a partition of another"
+    held = {number: stable for number, (stable, end) in enumerate(now) if stable < end}
+    assert held, "the kill left no transaction open"
+    after = None if next_one is None else next_one()
     while held:
         assert time.monotonic() - began < _LEFT_OPEN_SECONDS_MAX, f"partitions {held} are held up for ever"
         await asyncio.sleep(_LOOK_SECONDS)
         ends = await run.mirror.ends(Topic.EVENTS.value)
         held = {number: stable for number, stable in held.items() if ends[number][0] <= stable}
-    return f"held up {time.monotonic() - began:.1f} s"
+    seconds = time.monotonic() - began
+    if after is not None and after.partitions == ():
+        assert await after.ended() == 0, after.shown()
+    return f"held up {seconds:.1f} s"
 
 
 async def broker_restarts(run: TortureRun, brokers: Brokers, number: signal.Signals) -> None:

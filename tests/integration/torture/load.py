@@ -16,6 +16,7 @@ from engine.kafka.configuration import ConfigurationWriter, WriterFenced, Writer
 from schemas.times import SECOND, format_time
 from schemas.topics import Topic, partition_of
 from tests.integration.torture.mirror import Name, field_of, name_of
+from tests.integration.torture.poison import SOURCE
 from tests.properties.drafts import Json
 from tests.simulation.workload import CLIENTS, Author
 
@@ -90,6 +91,8 @@ class Writer:
             return line if chance < 0.03 else line.replace(b'"amount": "', b'"amount": "1', 1)
         if chance < 0.045:
             return self._random.choice(_GARBAGE)
+        if chance < 0.05:
+            return self._event(self._money(), SOURCE)
         line = self._random.choice(self._authors).write(_now()) if chance < 0.3 else self._event(self._money())
         self._back.append(line)
         del self._back[:-_LINES_BACK]
@@ -120,9 +123,9 @@ class Writer:
         name = f"m-{self._random.randrange(0, MANY, 3)}"
         return {"type": "temporary_credit", "client": name, "amount": "5", "valid_until": soon}
 
-    def _event(self, body: Json) -> bytes:
+    def _event(self, body: Json, source: str = "load") -> bytes:
         self._count += 1
-        return json.dumps({**body, "source": "load", "id": f"l{self._count}", "time": format_time(_now())}).encode()
+        return json.dumps({**body, "source": source, "id": f"l{self._count}", "time": format_time(_now())}).encode()
 
 
 _SHARES: Final = (("a", CLIENTS[:3]), ("b", CLIENTS[3:]))

@@ -27,9 +27,10 @@ from engine.partition import keys
 from engine.partition.partition import Meta, key_of, topic_of
 from engine.partition.revisions import MemoryRevisions
 from schemas.engine_events import encode_engine_event
-from schemas.events import Tick
+from schemas.events import Tick, TransferOutcome
 from schemas.outputs import Change, encode_output
 from schemas.topics import Topic
+from tests.integration.torture.poison import without_poison
 from tests.simulation.books import check_books
 from tests.simulation.folding import Folded
 
@@ -103,6 +104,7 @@ class Mirror:
         """What came from the writer of configuration, its questions left out."""
         self.accepted: Counter[Name] = Counter()
         self.counts: Counter[str] = Counter()
+        self.notifications: list[list[bytes]] = [[] for _ in range(partitions)]
         self._connection = connection
         self._prefix = prefix
         self._parts = [_Part(number) for number in range(partitions)]
@@ -202,7 +204,7 @@ class Mirror:
 
     def _fold_record(self, part: _Part, record: Any) -> None:  # Any: one of aiokafka's
         assert record.value is not None
-        read = read_record(record)
+        read = without_poison(read_record(record))
         out = new_outcome(every_change=True)
         fold_records(part.state, part.revisions, (read,), out)
         event, answer = read.event, out.answers[0]
@@ -215,6 +217,8 @@ class Mirror:
             self.counts["ticks" if isinstance(event, Tick) else "legs"] += 1
             if not isinstance(event, Tick):
                 self._written[record.value] += 1
+            if isinstance(event, TransferOutcome) and not event.accepted:  # it may be sent again, and be taken then
+                self.accepted[part.number, event.transfer.source, event.transfer.id] -= 1
         elif isinstance(read, Revised) and read.asks:
             self.counts["questions"] += 1
         else:
@@ -242,6 +246,8 @@ class Mirror:
                 f"{(found[len(expected) :] or expected[len(found) :])[:2]}"
             )
             self.counts[topic.value] += len(found)
+            if topic is Topic.NOTIFICATIONS:
+                self.notifications[part.number] += [value or b"" for _, value in found]
             found.clear()
             expected.clear()
         for value in part.changes:

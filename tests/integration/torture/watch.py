@@ -1,4 +1,7 @@
-"""How long a committed reader of `events` has to wait for what was appended: what open transactions cost others."""
+"""How long a committed reader has to wait: for what was appended to `events`, and for the next balance.
+
+The first is what open transactions cost others, the second how long a partition was not worked on.
+"""
 
 import asyncio
 import time
@@ -17,27 +20,37 @@ _AGAIN_SECONDS: Final = 0.5
 
 
 class Watch:
-    """Reads every partition on, and keeps the longest time from a record's append time to its arrival here."""
+    """Reads `events` and `changes` of every partition on, under load."""
 
     def __init__(self, connection: Connection, prefix: str, partitions: int) -> None:
         self._connection = connection
-        self._places = [TopicPartition(prefix + Topic.EVENTS.value, number) for number in range(partitions)]
-        self._longest_seconds = 0.0
+        self._events = [TopicPartition(prefix + Topic.EVENTS.value, number) for number in range(partitions)]
+        self._changes = [TopicPartition(prefix + Topic.CHANGES.value, number) for number in range(partitions)]
+        self._held_up_seconds = 0.0
+        self._gap_seconds = 0.0
+        self._changed: dict[TopicPartition, float] = {}
 
-    def take(self) -> float:
-        """The longest wait since this was asked last, in seconds."""
-        longest, self._longest_seconds = self._longest_seconds, 0.0
-        return longest
+    def begin(self) -> None:
+        """Load begins: from now on it counts."""
+        self._held_up_seconds = self._gap_seconds = 0.0
+        self._changed = dict.fromkeys(self._changes, time.monotonic())
+
+    def end(self) -> tuple[float, float]:
+        """Load ends. The longest in seconds from append to arrival of an event, and between changes of a partition."""
+        gaps = [time.monotonic() - at for at in self._changed.values()]
+        self._changed = {}
+        return self._held_up_seconds, max(self._gap_seconds, *gaps)
 
     async def run(self) -> None:
         """Reads until it is cancelled."""
         positions: dict[TopicPartition, int] = {}
+        places = [*self._events, *self._changes]
         while True:
             consumer: Consumer = open_consumer(self._connection, "watch")
             try:
                 await consumer.start()
-                consumer.assign(self._places)
-                positions = positions or await consumer.end_offsets(self._places)
+                consumer.assign(places)
+                positions = positions or await consumer.end_offsets(places)
                 for place, position in positions.items():
                     consumer.seek(place, position)
                 while True:
@@ -49,9 +62,14 @@ class Watch:
                     await consumer.stop()
 
     async def _read(self, consumer: Consumer, positions: dict[TopicPartition, int]) -> None:
-        found = await consumer.getmany(*self._places, timeout_ms=_FETCH_MS, max_records=_RECORDS_MAX)
-        now = time.time()
+        found = await consumer.getmany(*positions, timeout_ms=_FETCH_MS, max_records=_RECORDS_MAX)
+        now, moment = time.time(), time.monotonic()
         for place, records in found.items():
-            if records:
-                positions[place] = records[-1].offset + 1
-                self._longest_seconds = max(self._longest_seconds, now - records[0].timestamp / 1000)
+            if not records:
+                continue
+            positions[place] = records[-1].offset + 1
+            if place in self._changed:
+                self._gap_seconds = max(self._gap_seconds, moment - self._changed[place])
+                self._changed[place] = moment
+            elif place in self._events and self._changed:
+                self._held_up_seconds = max(self._held_up_seconds, now - records[0].timestamp / 1000)

@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -66,13 +67,21 @@ class Worker:
         return {int(found) for found in re.findall(r"partition (\d+): works from", self.told())}
 
     @property
+    def shares(self) -> list[set[int]]:
+        """What the group gave it to work on, each time anew."""
+        return [
+            {int(number) for number in found.split(",") if number != "none"}
+            for found in re.findall(r"works on (none|[\d,]+), stands by", self.told())
+        ]
+
+    @property
     def lives(self) -> bool:
         return self.popen.poll() is None
 
     async def ready(self) -> None:
         """Returns when it works on every partition that it was given; or has ended."""
         if self.partitions is None:
-            await self.until(lambda: "works on" in self.told())
+            await self.until(lambda: bool(self.shares))
         else:
             await self.until(lambda: self.works_on >= set(self.partitions or ()))
 
@@ -104,3 +113,11 @@ class Worker:
         if self.lives:
             self.popen.kill()
             self.popen.wait()
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
