@@ -28,7 +28,7 @@ Delivered = tuple[str, bytes, str]
 """A delivery that was recorded: its client, its record, and the consumer whose it is."""
 
 
-class _ByRevision:
+class ByRevision:
     """Configuration is in every partition under its revision; what moved before has its legs beside it."""
 
     def __init__(self) -> None:
@@ -69,7 +69,7 @@ async def cluster_history(
         for place, begin in begins.items():
             consumer.seek(place, begin)
         logs = [_records(consumer, place, begins[place], ends[place]) for place in events]
-        yield History(logs, _ByRevision), _deliveries(consumer, deliveries, ends)
+        yield History(logs, ByRevision), _deliveries(consumer, deliveries, ends)
 
 
 async def _records(consumer: Consumer, place: TopicPartition, begin: int, end: int) -> AsyncIterator[Record]:
