@@ -10,13 +10,11 @@ length (4 bytes) and bytes.
 """
 
 import struct
-from collections.abc import Iterator
 from typing import Final
 
-from engine.log.chunks import TOPIC_NUMBERS, Entry, decode_chunk
+from engine.log.chunks import TOPIC_NUMBERS
 from engine.partition import keys
-from engine.store.ports import LOG, STATE, Batch, Store
-from schemas.topics import Topic
+from engine.store.ports import STATE, Batch, Store
 
 Pair = tuple[bytes, bytes | None]
 
@@ -33,7 +31,7 @@ class RecordedBatch:
     """Port ``Batch``: what a partition commits, by family, the last value of each key."""
 
     def __init__(self) -> None:
-        self._families: dict[str, dict[bytes, bytes | None]] = {STATE: {}, LOG: {}}
+        self._families: dict[str, dict[bytes, bytes | None]] = {STATE: {}}
         self._current = self._families[STATE]
 
     def use(self, family: str) -> None:
@@ -47,12 +45,6 @@ class RecordedBatch:
 
     def delete_range(self, begin: bytes, end: bytes) -> None:
         raise AssertionError("a changelog knows no ranges")
-
-    def outputs(self) -> Iterator[tuple[Topic, list[Entry]]]:
-        """The records for the output topics, in the order in which they were decided."""
-        for key, value in self._families[LOG].items():
-            assert value is not None
-            yield _TOPICS[key[2]], decode_chunk(value)
 
     def changelog(self, partition: int, position: int, ended: list[bytes]) -> list[Pair]:
         """The changelog's records, meta last. ``ended``: the keys of chunks to delete."""

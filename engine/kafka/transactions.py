@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
+import msgspec
 from aiokafka.errors import IllegalOperation, KafkaError
 from aiokafka.structs import RecordMetadata
 
@@ -11,11 +12,24 @@ from engine.kafka.clients import BatchBuilder, Producer
 
 Sent = tuple[int, bytes | None, bytes | None, list[tuple[str, bytes]]]
 """Milliseconds, key, value, headers."""
+_NO_HEADERS: Final[list[tuple[str, bytes]]] = []
+
+
+class Uniform(msgspec.Struct, frozen=True):
+    """Records of one time without headers, keys and values: what a commit writes by the thousand."""
+
+    at_ms: int
+    pairs: Sequence[tuple[bytes | None, bytes | None]]
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+
 Place = tuple[str, int]
 """Topic and partition."""
 
 
-async def transact(producer: Producer, sent: Mapping[Place, Sequence[Sent]]) -> dict[Place, int]:
+async def transact(producer: Producer, sent: Mapping[Place, Sequence[Sent] | Uniform]) -> dict[Place, int]:
     """One transaction; by place the offset after the last record. After an exception the producer is not used again.
 
     Raises what the first batch failed by, ProducerFenced above all: a producer that finds itself fenced between two
@@ -44,15 +58,25 @@ async def transact(producer: Producer, sent: Mapping[Place, Sequence[Sent]]) -> 
     return ends
 
 
-def _builders(producer: Producer, records: Sequence[Sent]) -> list[BatchBuilder]:
+def _builders(producer: Producer, records: Sequence[Sent] | Uniform) -> list[BatchBuilder]:
     builder = producer.create_batch()
     builders = [builder]
-    for at, key, value, headers in records:
-        if builder.append(timestamp=at, key=key, value=value, headers=headers) is None:
-            builder = producer.create_batch()
-            builders.append(builder)
-            added = builder.append(timestamp=at, key=key, value=value, headers=headers)
-            assert added is not None
+    if isinstance(records, Uniform):
+        append, at = builder.append, records.at_ms
+        for key, value in records.pairs:
+            if append(timestamp=at, key=key, value=value, headers=_NO_HEADERS) is None:
+                builder = producer.create_batch()
+                builders.append(builder)
+                append = builder.append
+                added = append(timestamp=at, key=key, value=value, headers=_NO_HEADERS)
+                assert added is not None
+    else:
+        for at, key, value, headers in records:
+            if builder.append(timestamp=at, key=key, value=value, headers=headers) is None:
+                builder = producer.create_batch()
+                builders.append(builder)
+                added = builder.append(timestamp=at, key=key, value=value, headers=headers)
+                assert added is not None
     for each in builders:
         each.close()
     return builders

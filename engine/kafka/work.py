@@ -1,7 +1,7 @@
 """The work of a partition that is owned and restored: steps 3 and 4 of a partition task (``engine.kafka.task``)."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from engine.core.configured import CONFIGURATION, DELETED
@@ -15,7 +15,7 @@ from engine.kafka.recording import Pair, RecordedBatch, chunks_before, write_pai
 from engine.kafka.restore import standing_of
 from engine.kafka.spans import drop_spans, span_before
 from engine.kafka.standing import write_standing
-from engine.kafka.transactions import Place, Sent, transact
+from engine.kafka.transactions import Place, Sent, Uniform, transact
 from engine.log.chunks import TOPIC_NUMBERS
 from engine.partition import keys
 from engine.partition.partition import Bounds, Partition
@@ -101,18 +101,17 @@ class Work:
         outcome, partition = self._outcome, self._partition
         assert outcome is not None
         recorded = RecordedBatch()
-        partition.commit(recorded, outcome)
+        outputs = partition.commit_state(recorded, outcome)
         ended = chunks_before(self._store, self._number, span_before(partition.state.clock), _ENDED_CHUNKS_MAX)
         pairs = recorded.changelog(self._number, self.position, ended)
         sent = self._begun(pairs)
-        for topic, entries in recorded.outputs():
-            name = self._options.prefix + topic.value
-            sent[name, self._number] = [
-                (entry.at // 1000, entry.key.encode() or None, entry.value, []) for entry in entries
-            ]
+        for topic, entries in outputs:
+            records = [(entry.key.encode() or None, entry.value) for entry in entries]
+            sent[self._options.prefix + topic.value, self._number] = Uniform(entries[0].at // 1000, records)
+        legs: dict[Place, list[Sent]] = {}
         for leg in outcome.legs:
-            self._add_own(sent, partition_of(leg.client, self._options.partitions), leg, leg.client)
-        position = (await self._transact(sent))[self._changelog]
+            self._add_own(legs, partition_of(leg.client, self._options.partitions), leg, leg.client)
+        position = (await self._transact(sent | legs))[self._changelog]
         started = time.perf_counter()
         self.committed_to = position
         self._store_pairs(pairs, position)
@@ -149,9 +148,8 @@ class Work:
         """Sizes of store and memory and lateness of timers, into the metrics."""
         self._metrics.observe_store(self._number, self._store, self._partition, self._clock())
 
-    def _begun(self, pairs: list[Pair]) -> dict[Place, list[Sent]]:
-        at = self._clock() // 1000
-        return {self._changelog: [(at, key, value, []) for key, value in pairs]}
+    def _begun(self, pairs: list[Pair]) -> dict[Place, list[Sent] | Uniform]:
+        return {self._changelog: Uniform(self._clock() // 1000, pairs)}
 
     def _store_pairs(self, pairs: list[Pair], position: int) -> None:
         batch = self._store.batch()
@@ -166,7 +164,7 @@ class Work:
         record = (self._clock() // 1000, client.encode() or None, encode_engine_event(event), [(ENGINE_HEADER, b"1")])
         sent.setdefault((self._options.events(target).topic, target), []).append(record)
 
-    async def _transact(self, sent: dict[Place, list[Sent]]) -> dict[Place, int]:
+    async def _transact(self, sent: Mapping[Place, list[Sent] | Uniform]) -> dict[Place, int]:
         started = time.perf_counter()
         ends = await transact(self._producer, sent)
         self._metrics.transaction_seconds.observe(time.perf_counter() - started)

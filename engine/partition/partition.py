@@ -5,7 +5,7 @@ identities seen, the outputs, and last meta, which says how far all of it goes. 
 everything else is loaded when it is asked for.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from sys import intern
 from typing import Final, TypeVar
@@ -136,8 +136,32 @@ class Partition:
 
     def commit(self, batch: Batch, outcome: Outcome) -> None:
         """Adds the state that changed, identities, outputs and meta to the batch."""
+        self._put_state(batch)
+        for topic, entries in self._outputs(outcome):
+            self.append(batch, topic, entries)
+        self._put_meta(batch)
+
+    def commit_state(self, batch: Batch, outcome: Outcome) -> Sequence[tuple[Topic, Sequence[Entry]]]:
+        """As ``commit``, for a log that is not this store's: the outputs are given back, not put into the batch."""
+        self._put_state(batch)
+        outputs = list(self._outputs(outcome))
+        self._put_meta(batch)
+        return outputs
+
+    def _outputs(self, outcome: Outcome) -> Iterator[tuple[Topic, Sequence[Entry]]]:
         state = self.state
-        changes = encoded_views(state, outcome.changed)
+        clock = max(self._now, state.clock)  # a rejection at the door is no event: it may be before the first one
+        if outcome.changed:
+            changes = encoded_views(state, outcome.changed)
+            yield (
+                Topic.CHANGES,
+                [Entry(client, clock, change) for client, change in zip(outcome.changed, changes, strict=True)],
+            )
+        for topic, outputs in _by_topic(outcome.outputs).items():
+            yield topic, [Entry(key_of(output), clock, encode_output(output)) for output in outputs]
+
+    def _put_state(self, batch: Batch) -> None:
+        state = self.state
         batch.use(STATE)
         for table, begin in zip(state.tables, self._prefixes, strict=True):
             put = batch.put
@@ -153,13 +177,7 @@ class Partition:
                 batch.put(name, _encode(definition))
         self.revisions.write(batch)
         self._seen.write(batch)
-        clock = max(self._now, state.clock)  # a rejection at the door is no event: it may be before the first one
-        entries = [Entry(client, clock, change) for client, change in zip(outcome.changed, changes, strict=True)]
-        self.append(batch, Topic.CHANGES, entries)
-        for topic, outputs in _by_topic(outcome.outputs).items():
-            self.append(batch, topic, [Entry(key_of(output), clock, encode_output(output)) for output in outputs])
         self.meta.clock = state.clock
-        self._put_meta(batch)
 
     def append_deliveries(self, batch: Batch, deliveries: Sequence[Delivery], now: int) -> None:
         """Adds delivery records to the batch, with the meta that counts them; nothing else of the state moves."""

@@ -3,11 +3,9 @@
 from pathlib import Path
 
 from engine.kafka.recording import RecordedBatch, chunks_before, write_pairs
-from engine.log.chunks import Entry, chunk_key, encode_chunk
 from engine.partition import keys
-from engine.store.ports import LOG, STATE
+from engine.store.ports import STATE
 from engine.store.rocks import RocksStore
-from schemas.topics import Topic
 
 META = keys.prefix(5, keys.META)
 FIRST, SECOND = b"a" * 16, b"b" * 16
@@ -23,8 +21,6 @@ def recorded() -> RecordedBatch:
     batch.use("seen-7")
     batch.put(FIRST, HEAD)
     batch.put(SECOND, HEAD + b"units")
-    batch.use(LOG)
-    batch.put(chunk_key(5, Topic.JOURNAL, 9), encode_chunk([Entry("x", 3, b"{}")]))
     batch.use(STATE)
     batch.put(META, b"meta")
     return batch
@@ -40,10 +36,6 @@ def test_the_changelog_has_the_last_value_of_each_key_chunks_and_meta_last() -> 
         (b"ended", None),
         (META, 4),
     ]
-
-
-def test_outputs_come_out_as_records_of_their_topics() -> None:
-    assert list(recorded().outputs()) == [(Topic.JOURNAL, [Entry("x", 3, b"{}")])]
 
 
 def test_a_store_restored_from_the_pairs_has_the_identities_and_knows_their_chunks(tmp_path: Path) -> None:
