@@ -64,7 +64,7 @@ for ((node = 1; node <= nodes; node++)); do
 done
 
 mkdir -p "$data"
-[[ -s $data/cluster-id ]] || head -c 16 /dev/urandom | base64 | tr '+/' '-_' | cut -c1-22 >"$data/cluster-id"
+[[ -s $data/cluster-id ]] || head -c 16 /dev/urandom | base64 | tr '+/' '-_' | sed 's/^-/A/' | cut -c1-22 >"$data/cluster-id"
 replicas=$nodes
 for ((node = 1; node <= nodes; node++)); do
   folder=$data/node-$node

@@ -12,7 +12,6 @@ length (4 bytes) and bytes.
 import struct
 from typing import Final
 
-from engine.log.chunks import TOPIC_NUMBERS
 from engine.partition import keys
 from engine.store.ports import STATE, Batch, Store
 
@@ -24,7 +23,6 @@ _KEPT: Final = struct.Struct(">II")
 _IDENTITY_BYTES: Final = 16
 _EVENT_BYTES: Final = 32
 _EVENT: Final = struct.Struct(">16s16s")
-_TOPICS: Final = {number: topic for topic, number in TOPIC_NUMBERS.items()}
 
 
 class RecordedBatch:
