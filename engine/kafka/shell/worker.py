@@ -23,6 +23,7 @@ from engine.kafka.shell.status import WorkerStatus, partitions_of, readiness
 from engine.kafka.shell.views import WorkerViews
 from engine.kafka.standby import StandbyTask
 from engine.kafka.task import Fenced, PartitionTask, TaskOptions
+from engine.kafka.transactions import tell_failures_once
 from projections.api import ApiOptions, serve
 
 _HAND_OVER_SECONDS_MAX: Final = 4.0  # for tasks and group together; usually half a second
@@ -88,6 +89,7 @@ class Worker:
         MembershipError, Fenced, StoreError, AssertionError, ListenError, KafkaError."""
         closing = asyncio.Event()
         spare_collector()
+        tell_failures_once(asyncio.get_running_loop())
         with _signals(self._stop):
             door = asyncio.create_task(self._guarded(self._opened(closing)))
             try:
