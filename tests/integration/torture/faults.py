@@ -22,9 +22,15 @@ _BACK_SECONDS: Final = 5.0  # for a node to be in sync again
 _AGAIN_SECONDS_MAX: Final = 90.0
 
 
+async def _all_working(run: TortureRun) -> None:
+    for slot in run.slots:
+        await run.working(slot)
+
+
 async def zombies(run: TortureRun, count: int) -> None:
     """SIGSTOP until a successor elsewhere has fenced it, then SIGCONT: the zombie ends, and leaves nothing behind."""
     async with run.phase(f"{count} workers frozen until fenced"):
+        await _all_working(run)
         for number in range(count):
             slot = run.chance.choice(run.slots)
             zombie = await run.working(slot)
@@ -50,6 +56,7 @@ async def zombies(run: TortureRun, count: int) -> None:
 async def wiped(run: TortureRun, count: int) -> None:
     """A worker is killed and its disk is lost."""
     async with run.phase(f"{count} disks wiped"):
+        await _all_working(run)
         for _ in range(count):
             slot = run.chance.choice(run.slots)
             worker = await run.working(slot)
@@ -63,6 +70,7 @@ async def wiped(run: TortureRun, count: int) -> None:
 async def moved(run: TortureRun, count: int) -> None:
     """A worker leaves, and another one elsewhere takes its partitions, by SIGTERM and a start: under load."""
     async with run.phase(f"{count} workers replaced by others"):
+        await _all_working(run)
         for number in range(count):
             slot = run.chance.choice(run.slots)
             worker = await run.working(slot)
@@ -95,8 +103,7 @@ async def configuration_left_open(run: TortureRun, *, alone: bool) -> None:
     """A writer of configuration is killed in its transaction; every partition is held up until it is ended."""
     when = "the broker ends it" if alone else "the next one comes"
     async with run.phase(f"configuration left open until {when}") as phase, run.configuring_stopped():
-        for slot in run.slots:
-            await run.working(slot)
+        await _all_working(run)
         writer = run.start_configuring("legs:1")
         assert await writer.ended() == -signal.SIGKILL, f"the writer ended by itself:\n{writer.shown()}"
         run.report.kills["configuration"] += 1
@@ -124,8 +131,7 @@ async def _released(run: TortureRun, next_one: Callable[[], Worker] | None) -> s
 async def broker_restarts(run: TortureRun, brokers: Brokers, number: signal.Signals) -> None:
     """Every node is ended at once, by that signal, and comes back; no worker ends by itself."""
     async with run.phase(f"all brokers down by {number.name} and back"):
-        for slot in run.slots:
-            await run.working(slot)
+        await _all_working(run)
         await asyncio.sleep(run.chance.uniform(0.0, _WORK_SECONDS))
         for node in brokers.nodes:
             await node.end(number)
@@ -139,8 +145,7 @@ async def broker_restarts(run: TortureRun, brokers: Brokers, number: signal.Sign
 async def node_lost(run: TortureRun, brokers: Brokers, number: signal.Signals) -> None:
     """One node of three is ended by that signal; work goes on without it; it comes back."""
     async with run.phase(f"one node of three lost by {number.name} and back"):
-        for slot in run.slots:
-            await run.working(slot)
+        await _all_working(run)
         node = run.chance.choice(brokers.nodes)
         await node.end(number)
         run.report.kills[f"a node of three by {number.name}"] += 1
