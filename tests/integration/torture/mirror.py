@@ -178,6 +178,14 @@ class Mirror:
         await self.read(Topic.EVENTS.value, CHANGELOG)
         return sum(part.next_event - self.committed(part.number) for part in self._parts)
 
+    async def is_settled(self) -> bool:
+        """Whether all of `events` is committed, legs included that a committed transaction wrote but whose partition
+        has not been told of its end: the broker tells the partitions one by one, and the changelog may be first."""
+        before = await self.ends(Topic.EVENTS.value)
+        if any(stable < end for stable, end in before) or await self.behind():
+            return False
+        return await self.ends(Topic.EVENTS.value) == before
+
     # Comparing
 
     async def compare(self) -> None:

@@ -261,7 +261,7 @@ class TortureRun:
         """Lets all be worked off, ends the workers, and compares. Raises AssertionError."""
         await self.load.pause()
         async with asyncio.timeout(_DRAIN_SECONDS_MAX):
-            while await self.mirror.behind():
+            while not await self.mirror.is_settled():
                 self.assert_alive()
                 await asyncio.sleep(_SETTLE_SECONDS)
         await _all(self.end(slot) for slot in self.slots)
