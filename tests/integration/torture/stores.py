@@ -83,5 +83,5 @@ def _shown(value: bytes | None) -> object:
         return value
     try:
         return msgspec.msgpack.decode(value)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):  # not every value is msgpack: an identity's bits may look like it
         return value
