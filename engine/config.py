@@ -68,6 +68,41 @@ class KafkaOptions(Connection, frozen=True, forbid_unknown_fields=True, kw_only=
 
     prefix: Annotated[str, msgspec.Meta(max_length=64, pattern=r"^[A-Za-z0-9._-]*$")] = ""
     """What the names of the topics start with; 64 leaves room for the longest name in Kafka's 249 characters."""
+    app: Annotated[str, msgspec.Meta(max_length=64, pattern=r"^[A-Za-z0-9._-]+$")] = "plimsoll"
+    """Name of the group of workers, and what the ids that fence start with: the same for whoever works here."""
+
+    def app_id(self, app: str | None = None) -> str:
+        """The name of the group on the cluster; ``app``: one that was given in place of the configured one."""
+        return self.prefix + (self.app if app is None else app)
+
+
+class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """One worker (`plimsoll worker`): its disk, its place in the group, and what bounds its work and its memory."""
+
+    data: Annotated[str, msgspec.Meta(min_length=1)] = "./plimsoll-worker"
+    """Folder of the local state, a copy of what the cluster has. One process at a time."""
+    instance: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,128}$")] | None = None
+    """Keeps the worker's place in the group while it restarts; each worker has another."""
+    advertise: str | None = None
+    """The URL at which other workers reach this one; where it listens, if not given."""
+    standbys: Annotated[int, msgspec.Meta(ge=0, le=3)] = 1
+    """Copies of each partition's state on other workers. 3: each is read and stored like the partition itself."""
+    session_seconds: Annotated[float, msgspec.Meta(ge=6, le=60)] = 10.0
+    """A worker silent for so long is taken for dead. 6 is the least that brokers allow by default."""
+    batch_records_max: Annotated[int, msgspec.Meta(ge=1, le=50_000)] = 4_000
+    """Records of one transaction of a partition. Larger ones keep the interpreter from answering meanwhile."""
+    batch_wait_ms: Annotated[int, msgspec.Meta(ge=1, le=5_000)] = 100
+    """How long an idle partition waits for records before it looks at its timers. 5,000: half of a transaction."""
+    balances_max: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] = 20_000
+    """Clients of one partition whose balance is held in memory over the store; about 0.4 KB each."""
+    accounts_max: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] = 4_000
+    """Clients of one partition held whole: needed when a charge does more than lower a balance."""
+    restores_max: Annotated[int, msgspec.Meta(ge=1, le=64)] = 4
+    """Restores side by side, one core's worth: more would only share it and hold more fetches in memory."""
+    caught_up_records_max: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 10_000
+    """How far behind the end of `events` a partition may be and count as caught up: a tenth of a second of work."""
+    asides_max: Annotated[int, msgspec.Meta(ge=1, le=100)] = 2
+    """Stores set aside and kept, by partition: they take as much disk as the one in use."""
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,6 +116,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     sms: SmsOptions | None = None
     metrics: MetricsOptions = MetricsOptions()
     kafka: KafkaOptions | None = None
+    worker: WorkerOptions = WorkerOptions()
 
 
 class ConfigError(WrongUse):

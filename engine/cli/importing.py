@@ -57,7 +57,7 @@ def import_records(
     url: str,
     key: str | None,
     config: Config,
-    app: str,
+    app: str | None,
     as_json: bool,
 ) -> None:
     """Sends the call records in FILE... as charges, over HTTP or to Kafka. Importing a file twice changes nothing.

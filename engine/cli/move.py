@@ -55,7 +55,7 @@ def move(
     restart: bool,
     settle: bool,
     output: str | None,
-    app: str,
+    app: str | None,
     as_json: bool,
 ) -> None:
     """Moves the history of SOURCE into topics that it makes: every event with its log time, in its order.
@@ -103,7 +103,7 @@ def _cluster(origin: KafkaOptions) -> Source:
 def _move(
     source: Source,
     config: Config,
-    app: str,
+    app: str | None,
     partitions: int,
     replication: int | None,
     restart: bool,
@@ -122,7 +122,7 @@ def _move(
 
             options = MoveOptions(
                 connection=kafka,
-                app=kafka.prefix + app,
+                app=kafka.app_id(app),
                 prefix=kafka.prefix,
                 partitions=partitions,
                 replication=replication,

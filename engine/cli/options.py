@@ -29,9 +29,9 @@ def door_options(command: F) -> F:
 
 def app_option(command: F) -> F:
     """``--app``, what the ids that fence start with: the same for the workers and for whoever writes configuration."""
-    return click.option(
-        "--app", default="plimsoll", show_default=True, help="Kafka: name of the engine, as `worker` has it."
-    )(command)
+    return click.option("--app", help="Kafka: name of the engine, as `worker` has it. Default: kafka.app, plimsoll.")(
+        command
+    )
 
 
 def json_option(command: F) -> F:

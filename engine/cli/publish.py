@@ -38,7 +38,7 @@ def publish(
     url: str,
     key: str | None,
     config: Config,
-    app: str,
+    app: str | None,
     state: str | None,
     rejected: str | None,
     batch: int,

@@ -84,7 +84,7 @@ class Report:
 
 
 def destination(
-    config: Config, app: str, url: str, key: str | None, **given: Any
+    config: Config, app: str | None, url: str, key: str | None, **given: Any
 ) -> "PublishOptions | KafkaPublishOptions":  # Any: what both kinds of options have
     """Where events go: to the cluster of the configuration, or over HTTP where there is none or --url is given.
 
@@ -100,7 +100,7 @@ def destination(
         from engine.kafka.publishing import KafkaPublishOptions
 
         return KafkaPublishOptions(
-            connection=config.kafka, app=config.kafka.prefix + app, prefix=config.kafka.prefix, **given
+            connection=config.kafka, app=config.kafka.app_id(app), prefix=config.kafka.prefix, **given
         )
 
 

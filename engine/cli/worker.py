@@ -2,35 +2,36 @@
 
 import asyncio
 import logging
-import re
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 import msgspec
 
-from engine.cli.kafka_options import cluster_options, connecting, kafka_of
+from engine.cli.kafka_options import cluster_flags, configured_cluster, connecting, kafka_of
 from engine.cli.options import json_option, speaker
-from engine.config import Config
+from engine.config import WorkerOptions
 from engine.failures import WrongUse
 from projections.api import ApiOptions, listen
 
 _PARTITIONS_MAX: Final = 1024
 _ANY_HOSTS: Final = frozenset({"0.0.0.0", "::", ""})  # noqa: S104  # to be refused, not listened on
-_INSTANCE: Final = re.compile(r"[A-Za-z0-9._-]{1,128}").fullmatch
-_STANDBYS_MAX: Final = 3
-_SESSION_SECONDS_MIN: Final = 6.0  # what brokers allow by default
-_SESSION_SECONDS_MAX: Final = 60.0
+NOT_OF_TASKS: Final = frozenset({"instance", "advertise", "standbys", "session_seconds"})
+"""Settings of a worker that say how it is known to the group."""
 
 
 @click.command(short_help="The engine over partitions of a Kafka cluster.")
-@cluster_options
-@click.option("--data", default="./plimsoll-worker", show_default=True, metavar="DIR", help="Folder of local state.")
-@click.option("--app", default="plimsoll", show_default=True, help="Name of the group, and the start of fencing ids.")
+@cluster_flags
+@click.option("--data", metavar="DIR", help="Folder of local state. Default: worker.data, ./plimsoll-worker.")
+@click.option("--app", help="Name of the group, and the start of fencing ids. Default: kafka.app, plimsoll.")
 @click.option("--instance", metavar="NAME", help="Keep this worker's place in the group while it restarts.")
-@click.option("--standbys", default=1, show_default=True, help="Copies of each partition's state on other workers.")
 @click.option(
-    "--session-seconds", default=10.0, show_default=True, help="A worker silent for so long is taken for dead."
+    "--standbys", type=int, help="Copies of each partition's state on other workers. Default: worker.standbys, 1."
+)
+@click.option(
+    "--session-seconds",
+    type=float,
+    help="A worker silent for so long is taken for dead. Default: worker.session_seconds, 10.",
 )
 @click.option("--host", help="Address to answer readers on. Default: api.host.")
 @click.option("--port", type=int, help="Port of it; 0 takes a free one. Default: api.port.")
@@ -42,12 +43,14 @@ _SESSION_SECONDS_MAX: Final = 60.0
 )
 @json_option
 def worker(
-    config: Config,
-    data: str,
-    app: str,
+    config_file: str | None,
+    bootstrap: str | None,
+    prefix: str | None,
+    data: str | None,
+    app: str | None,
     instance: str | None,
-    standbys: int,
-    session_seconds: float,
+    standbys: int | None,
+    session_seconds: float | None,
     host: str | None,
     port: int | None,
     advertise: str | None,
@@ -68,17 +71,23 @@ def worker(
     plimsoll worker --bootstrap 127.0.0.1:9092 --partitions 0-11
     """
     numbers = None if partitions is None else parse_partitions(partitions)
-    kafka = kafka_of(config)
-    if not _SESSION_SECONDS_MIN <= session_seconds <= _SESSION_SECONDS_MAX:
-        expected = f"{_SESSION_SECONDS_MIN:g} to {_SESSION_SECONDS_MAX:g}"
-        raise WrongUse(f"--session-seconds: expected {expected}, found {session_seconds:g}")
-    if not 0 <= standbys <= _STANDBYS_MAX:
-        raise WrongUse(f"--standbys: expected 0 to {_STANDBYS_MAX}, found {standbys}")
+    config = configured_cluster(
+        config_file,
+        bootstrap,
+        prefix,
+        ("--app", "kafka.app", app),
+        ("--data", "worker.data", data),
+        ("--instance", "worker.instance", instance),
+        ("--standbys", "worker.standbys", standbys),
+        ("--session-seconds", "worker.session_seconds", session_seconds),
+        ("--advertise", "worker.advertise", advertise),
+    )
+    kafka, own = kafka_of(config), config.worker
     api = msgspec.structs.replace(
         config.api, **{name: value for name, value in (("host", host), ("port", port)) if value is not None}
     )
     if numbers is None:
-        _check_address(api, advertise, instance)
+        _check_address(api, own)
     tell = speaker(as_json)
     with connecting(kafka):
         from engine.kafka.shell.given import GivenPartitions
@@ -95,14 +104,14 @@ def worker(
             options = TaskOptions(
                 connection=kafka,
                 cluster=cluster,
-                app=kafka.prefix + app,
+                app=kafka.app_id(),
                 prefix=kafka.prefix,
                 partitions=count,
-                data=Path(data),
+                **task_settings(own),
             )
             # Without a group several workers may well be on one machine: the port has to be asked for.
             bound = listen(api) if numbers is None or port is not None else None
-            url = "" if bound is None else advertise or _url(api, bound.getsockname()[1])
+            url = "" if bound is None else own.advertise or _url(api, bound.getsockname()[1])
             if bound is not None:
                 tell(f"answers readers at {url}")
             if numbers is None:
@@ -119,10 +128,10 @@ def worker(
                         app=options.app,
                         prefix=kafka.prefix,
                         url=url,
-                        data=Path(data),
-                        instance=instance,
-                        standbys=standbys,
-                        session_seconds=session_seconds,
+                        data=options.data,
+                        instance=own.instance,
+                        standbys=own.standbys,
+                        session_seconds=own.session_seconds,
                     ),
                     hooks,
                 )
@@ -133,19 +142,23 @@ def worker(
         asyncio.run(work())
 
 
-def _check_address(api: ApiOptions, advertise: str | None, instance: str | None) -> None:
-    if advertise is None and api.host in _ANY_HOSTS:
+def task_settings(own: WorkerOptions) -> dict[str, Any]:  # Any: arguments of TaskOptions, by name
+    """What of a worker's settings its tasks need."""
+    names = sorted({*own.__struct_fields__} - NOT_OF_TASKS - {"data"})
+    return {name: getattr(own, name) for name in names} | {"data": Path(own.data)}
+
+
+def _check_address(api: ApiOptions, own: WorkerOptions) -> None:
+    if own.advertise is None and api.host in _ANY_HOSTS:
         raise WrongUse(
             f"--advertise: expected the URL that other workers reach this one at, because it listens on {api.host}"
         )
-    if advertise is not None and not advertise.startswith(("http://", "https://")):
-        raise WrongUse(f"--advertise: expected http://HOST:PORT or https://HOST:PORT, found {advertise!r}")
-    if instance is not None and api.port == 0 and advertise is None:
+    if own.advertise is not None and not own.advertise.startswith(("http://", "https://")):
+        raise WrongUse(f"--advertise: expected http://HOST:PORT or https://HOST:PORT, found {own.advertise!r}")
+    if own.instance is not None and api.port == 0 and own.advertise is None:
         raise WrongUse(
             "--instance: expected a --port that stays the same, because the group keeps the address; found 0"
         )
-    if instance is not None and not _INSTANCE(instance):
-        raise WrongUse("--instance: expected 1 to 128 of A-Z a-z 0-9 . _ -, found another")
 
 
 def _url(api: ApiOptions, port: int) -> str:
