@@ -13,7 +13,7 @@ import click
 import httpx
 
 from engine.cli.kafka_options import cluster_flags, configured_cluster, connecting
-from engine.cli.options import json_option, show_json
+from engine.cli.options import app_option, json_option, show_json
 from engine.cli.sending import end
 from engine.config import Config, ConfigError, KafkaOptions
 from engine.failures import OperationalError, WrongUse
@@ -33,6 +33,7 @@ _GB: Final = 1_000_000_000
 
 @click.command(short_help="What is wrong with configuration, data folder, disk and cluster.")
 @cluster_flags
+@app_option
 @click.option("--data", metavar="DIR", help="Folder of log and state. Default: as configured.")
 @click.option("--url", help="Ask a running product too whether it is ready.")
 @click.option("--key", envvar="PLIMSOLL_KEY", help="Bearer key for --url. [env: PLIMSOLL_KEY]")
@@ -49,6 +50,7 @@ def check(
     config_file: str | None,
     bootstrap: str | None,
     prefix: str | None,
+    app: str | None,
     data: str | None,
     url: str | None,
     key: str | None,
@@ -68,7 +70,9 @@ def check(
     """
     findings = _versions()
     try:
-        config = configured_cluster(config_file, bootstrap, prefix, ("--data", "engine.data", data))
+        config = configured_cluster(
+            config_file, bootstrap, prefix, ("--data", "engine.data", data), ("--app", "kafka.app", app)
+        )
     except ConfigError as error:
         findings += [Finding("configuration", "problem", problem) for problem in error.problems]
     except WrongUse as error:
@@ -204,7 +208,9 @@ def _cluster(kafka: KafkaOptions, records: int, sample: str | None) -> list[Find
             from engine.kafka.checking import cluster_findings, read_facts
             from engine.kafka.partitioning import placement_finding, read_placed
 
-            findings = cluster_findings(asyncio.run(read_facts(kafka, kafka.prefix)), kafka, kafka.prefix)
+            app = kafka.app_id()
+            facts = asyncio.run(read_facts(kafka, kafka.prefix, app))
+            findings = cluster_findings(facts, kafka, kafka.prefix, app)
             topic = sample or kafka.prefix + Topic.EVENTS.value
             if records > 0:
                 count, placed = asyncio.run(read_placed(kafka, topic, records))

@@ -52,7 +52,7 @@ def control(
 
         from engine.kafka.clients import open_admin, security
         from engine.kafka.shell.commands import Command, encode_command
-        from engine.kafka.shell.topics import CONTROL
+        from engine.kafka.topics import CONTROL
 
         async def send() -> list[int]:
             topic = kafka.prefix + CONTROL

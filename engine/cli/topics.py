@@ -5,7 +5,7 @@ import asyncio
 import click
 
 from engine.cli.kafka_options import cluster_options, connecting, kafka_of
-from engine.cli.options import json_option, show_json, show_table
+from engine.cli.options import app_option, json_option, show_json, show_table
 from engine.cli.sending import end
 from engine.config import Config
 from schemas.topics import PARTITIONS_DEFAULT
@@ -29,12 +29,14 @@ def topics() -> None:
     show_default=True,
     help="Units of order, state and scaling: fixed for life.",
 )
+@app_option
 @click.option("--replication", type=click.IntRange(1, 32), help="Copies of each partition. Default: the cluster's.")
 @json_option
-def create(config: Config, partitions: int, replication: int | None, as_json: bool) -> None:
-    """Makes every topic with its policy. Run again it makes only what is missing.
+def create(config: Config, partitions: int, app: str | None, replication: int | None, as_json: bool) -> None:
+    """Makes every topic with its policy, and those by which the workers of --app are a group.
 
-    What exists is never altered: where it differs from what is needed, the difference is told, exit 1.
+    Run again it makes only what is missing. What exists is never altered: where it differs from what is needed, the
+    difference is told, exit 1.
 
     \b
     plimsoll topics create --bootstrap 127.0.0.1:9092
@@ -49,7 +51,7 @@ def create(config: Config, partitions: int, replication: int | None, as_json: bo
             admin = open_admin(kafka, "plimsoll-topics")
             try:
                 await admin.start()
-                return list(await create_topics(admin, kafka.prefix, partitions, replication))
+                return list(await create_topics(admin, kafka.prefix, partitions, replication, app=kafka.app_id(app)))
             finally:
                 await admin.close()
 

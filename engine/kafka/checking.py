@@ -14,13 +14,15 @@ from aiokafka.errors import for_code
 from engine.findings import Finding
 from engine.kafka.clients import BATCH_BYTES_MAX, TRANSACTION_MS_MAX, Connection, open_admin
 from engine.kafka.ledger import REFRESH_SECONDS
-from engine.kafka.topics import CHANGELOG, MOVING, POLICIES
+from engine.kafka.topics import CHANGELOG, CONTROL, MOVING, POLICIES, SHELL_POLICY, leader_topic
 from schemas.topics import Topic
 
 _INTERNAL: Final = ("__consumer_offsets", "__transaction_state")
 _MESSAGE_BYTES_MIN: Final = 2 * BATCH_BYTES_MAX
 """What a topic has to take in one batch: ours, and one record that is larger than that."""
 _NAMES_MAX: Final = 5  # topics named in one sentence
+_SHELL: Final = (CONTROL, leader_topic(""))
+"""The shell's own topics, the second with the name of the group before it."""
 
 Settings = Mapping[str, str]
 
@@ -34,7 +36,7 @@ class PartitionFacts(msgspec.Struct, frozen=True):
 
 
 class ClusterFacts(msgspec.Struct, frozen=True):
-    """What a cluster says of itself: brokers by number, and topics, ours by their own names."""
+    """What a cluster says of itself: brokers by number, and topics, ours by their own names (``_SHELL`` as there)."""
 
     cluster: str
     brokers: Mapping[int, Settings]
@@ -42,24 +44,31 @@ class ClusterFacts(msgspec.Struct, frozen=True):
     settings: Mapping[str, Settings]
 
 
-async def read_facts(connection: Connection, prefix: str) -> ClusterFacts:
-    """Asks the cluster. Raises KafkaError."""
+def _full(name: str, prefix: str, app: str) -> str:
+    """A topic as the cluster has it."""
+    if name in _INTERNAL:
+        return name
+    return (app if name == leader_topic("") else prefix) + name
+
+
+async def read_facts(connection: Connection, prefix: str, app: str) -> ClusterFacts:
+    """Asks the cluster. ``app``: the name of the group on it. Raises KafkaError."""
     admin = open_admin(connection, "plimsoll-check")
     try:
         await admin.start()
         about = await admin.describe_cluster()
         numbers = [broker["node_id"] for broker in about["brokers"]]
-        names = [*(prefix + name for name in (*POLICIES, MOVING)), *_INTERNAL]
-        described = await admin.describe_topics(names)
+        names = {_full(name, prefix, app): name for name in (*POLICIES, *_SHELL, MOVING, *_INTERNAL)}
+        described = await admin.describe_topics([*names])
         topics = {
-            topic["topic"].removeprefix(prefix): [
+            names[topic["topic"]]: [
                 PartitionFacts(each["leader"], len(each["replicas"]), len(each["isr"])) for each in topic["partitions"]
             ]
             for topic in described
             if topic["error_code"] == 0
         }
-        there = [name for name in (*POLICIES, *_INTERNAL) if name in topics]
-        asked = [name if name in _INTERNAL else prefix + name for name in there]
+        there = [name for name in (*POLICIES, *_SHELL, *_INTERNAL) if name in topics]
+        asked = [_full(name, prefix, app) for name in there]
         settings = await _settings(admin, ConfigResourceType.TOPIC, asked)
         brokers = await _settings(admin, ConfigResourceType.BROKER, [str(number) for number in numbers])
     finally:
@@ -88,7 +97,7 @@ async def _settings(
     return found
 
 
-def cluster_findings(facts: ClusterFacts, connection: Connection, prefix: str) -> list[Finding]:
+def cluster_findings(facts: ClusterFacts, connection: Connection, prefix: str, app: str) -> list[Finding]:
     """Everything but what the records themselves say."""
     words = "encrypted" if connection.tls else "not encrypted"
     named = "nobody in particular" if connection.username is None else connection.username
@@ -111,7 +120,8 @@ def cluster_findings(facts: ClusterFacts, connection: Connection, prefix: str) -
             )
         )
     found += _topics(facts, prefix, connection.username)
-    found += _copies(facts, prefix)
+    found += _shell(facts, prefix, app)
+    found += _copies(facts, prefix, app)
     found += _limits(facts, prefix)
     return found
 
@@ -166,6 +176,50 @@ def _topics(facts: ClusterFacts, prefix: str, user: str | None) -> list[Finding]
     return found
 
 
+def _shell(facts: ClusterFacts, prefix: str, app: str) -> list[Finding]:
+    """The topics by which workers are a group. Where there are no topics at all, that has been said."""
+    counts = {name: len(facts.topics[name]) for name in POLICIES if name in facts.topics}
+    if not counts:
+        return []
+    names = {name: _full(name, prefix, app) for name in _SHELL}
+    missing = [names[name] for name in _SHELL if name not in facts.topics]
+    found = []
+    if missing:
+        found.append(
+            Finding(
+                "group",
+                "warning",
+                f"found none: {_listed(missing)}: the first worker makes them where it may, with as many copies as the"
+                " cluster gives; `plimsoll topics create` makes them with --replication",
+            )
+        )
+    for name, expected in zip(_SHELL, (min(counts.values()), 1), strict=True):
+        count = len(facts.topics.get(name, ()))
+        if count not in (0, expected):
+            found.append(
+                Finding(
+                    names[name],
+                    "problem",
+                    f"expected {expected} partition{'s' if expected != 1 else ''}, found {count}: no worker joins the"
+                    " group; delete it while no worker runs, and it is made anew",
+                )
+            )
+        settings = facts.settings.get(name, {})
+        differing = {key: value for key, value in SHELL_POLICY.items() if key in settings and settings[key] != value}
+        if differing:
+            listed = ", ".join(f"{key}: expected {value}, found {settings[key]}" for key, value in differing.items())
+            mended = ",".join(f"{key}={value}" for key, value in differing.items())
+            found.append(
+                Finding(
+                    names[name],
+                    "problem" if "cleanup.policy" in differing else "warning",
+                    f"{listed}; commands have no key and are for the moment: `kafka-configs.sh --alter --topic"
+                    f" {names[name]} --add-config {mended}`",
+                )
+            )
+    return found
+
+
 def _why(name: str, differing: Mapping[str, str]) -> str:
     if "message.timestamp.type" in differing:
         return "the time of an event is when the log took it, and senders' clocks would decide instead"
@@ -178,13 +232,13 @@ def _why(name: str, differing: Mapping[str, str]) -> str:
     return "what nobody has read yet could be gone, or stay for ever"
 
 
-def _copies(facts: ClusterFacts, prefix: str) -> list[Finding]:
+def _copies(facts: ClusterFacts, prefix: str, app: str) -> list[Finding]:
     """Whether a broker may be lost, now and at all."""
     found = []
-    ours = [name for name in (*POLICIES, *_INTERNAL) if name in facts.topics]
+    ours = [name for name in (*POLICIES, *_SHELL, *_INTERNAL) if name in facts.topics]
 
     def full(name: str) -> str:
-        return name if name in _INTERNAL else prefix + name
+        return _full(name, prefix, app)
 
     def least(name: str) -> int:
         return min(each.replicas for each in facts.topics[name])

@@ -29,7 +29,7 @@ from engine.kafka.definitions import Definition, Definitions
 from engine.kafka.folding import ENGINE_HEADER, MOVED_HEADER, REFUSED_HEADER, refuse_moved
 from engine.kafka.histories import Delivered
 from engine.kafka.ledger import CONSUMER_HEADER
-from engine.kafka.topics import CONFIGURATION, MOVING, POLICIES, TopicError, create_topics
+from engine.kafka.topics import CONFIGURATION, MOVING, POLICIES, TopicError, create_topics, shell_topics
 from engine.kafka.transactions import Place, Sent, tell_failures_once, transact
 from engine.moving import History, HistoryError, Step, Steps
 from schemas.engine_events import encode_engine_event
@@ -257,10 +257,12 @@ class _Topics:
 
     async def begin(self) -> None:
         """Steps 1 and 2: topics that were there before are deleted only where a move left them."""
-        names = [self._options.prefix + name for name in POLICIES]
+        options = self._options
+        names = [options.prefix + name for name in POLICIES]
+        names += shell_topics(options.prefix, options.app, options.partitions)
         found = await self._existing([*names, self._marker])
         if self._marker in found:
-            if not self._options.restart:
+            if not options.restart:
                 raise WrongUse(
                     "a move into these topics was begun and has not finished: let it finish, or, if it runs no more, "
                     "say --restart to delete what it wrote and begin anew"
@@ -294,7 +296,7 @@ class _Topics:
         """Steps 4, the other topics, and 5."""
         options = self._options
         findings = await create_topics(
-            self._admin, options.prefix, options.partitions, options.replication, moving=True
+            self._admin, options.prefix, options.partitions, options.replication, app=options.app, moving=True
         )
         for finding in findings:
             if finding.state == "differs":

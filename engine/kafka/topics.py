@@ -19,12 +19,17 @@ CONFIGURATION: Final = "configuration"
 """What the writer of configuration knows, in partition 0 (ADR 19); the others are empty."""
 MOVING: Final = "moving"
 """There while a history is moved into the topics beside it, and after a move that did not finish (ADR 20)."""
+CONTROL: Final = "control"
+"""Its partitions are what the group of workers shares out: who has one works on that partition of `events` (ADR 17)."""
 DELETE_RETENTION_MS: Final = 7 * 86_400 * 1000
 """How long the changelog keeps what says that a key is gone. A store that is further behind could miss one."""
 
 _KEEP_OUTPUTS_MS: Final = 30 * 86_400 * 1000  # as long as the embedded log keeps them
 _REQUEST_MS_MAX: Final = 30_000
 _TOPIC_ALREADY_EXISTS: Final = 36
+
+_LEADER: Final = "-__assignor-__leader"  # Faust's own name: it derives it from the app's id
+_KEEP_COMMANDS_MS: Final = 86_400_000  # a command is acted on within minutes or not at all
 
 _RETAINED: Final = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
 _OUTPUT: Final = {"cleanup.policy": "delete", "retention.ms": str(_KEEP_OUTPUTS_MS)}
@@ -41,6 +46,19 @@ POLICIES: Final[Mapping[str, Mapping[str, str]]] = {
 }
 """The settings that correctness hangs on, by topic; everything else is the cluster's own."""
 
+SHELL_POLICY: Final[Mapping[str, str]] = {"cleanup.policy": "delete", "retention.ms": str(_KEEP_COMMANDS_MS)}
+"""Of the topics of the shell, which hold nothing of a client."""
+
+
+def leader_topic(app: str) -> str:
+    """The topic whose only partition makes its holder the leader; ``app``: the name of the group on the cluster."""
+    return app + _LEADER
+
+
+def shell_topics(prefix: str, app: str, partitions: int) -> dict[str, int]:
+    """The topics by which workers are a group, with their partitions."""
+    return {prefix + CONTROL: partitions, leader_topic(app): 1}
+
 
 class TopicFinding(msgspec.Struct, frozen=True):
     """What became of one topic; ``detail`` says what differs, with what was expected."""
@@ -55,13 +73,22 @@ class TopicError(OperationalError):
 
 
 async def create_topics(
-    admin: AIOKafkaAdminClient, prefix: str, partitions: int, replication: int | None, *, moving: bool = False
+    admin: AIOKafkaAdminClient,
+    prefix: str,
+    partitions: int,
+    replication: int | None,
+    *,
+    app: str | None = None,
+    moving: bool = False,
 ) -> Sequence[TopicFinding]:
-    """Makes what is not there and compares what is, in the order of ``POLICIES``.
+    """Makes what is not there and compares what is, in the order of ``POLICIES``, then the shell's of group ``app``.
 
     ``replication`` None: as the cluster is set. ``moving``: it is the move itself that asks. Raises TopicError.
     """
-    counts = await _partition_counts(admin, [prefix + name for name in (*POLICIES, MOVING)])
+    needed = {prefix + name: (partitions, policy) for name, policy in POLICIES.items()}
+    if app is not None:
+        needed |= {name: (count, SHELL_POLICY) for name, count in shell_topics(prefix, app, partitions).items()}
+    counts = await _partition_counts(admin, [*needed, prefix + MOVING])
     if counts.pop(prefix + MOVING, 0) and not moving:
         raise TopicError(
             "a move of a history into these topics has not finished: let it finish, or begin it anew with "
@@ -70,9 +97,9 @@ async def create_topics(
     # -1 is the cluster's own; aiokafka wants to see an assignment with it, and takes an empty one for none.
     copies, assignment = (-1, dict[int, list[int]]()) if replication is None else (replication, None)
     wanted = [
-        NewTopic(prefix + name, partitions, copies, assignment, dict(settings))
-        for name, settings in POLICIES.items()
-        if prefix + name not in counts
+        NewTopic(name, count, copies, assignment, dict(policy))
+        for name, (count, policy) in needed.items()
+        if name not in counts
     ]
     made: set[str] = set()
     if wanted:
@@ -84,15 +111,19 @@ async def create_topics(
             elif code != _TOPIC_ALREADY_EXISTS:  # somebody else may be making the same ones
                 told = message[0] if message and message[0] else for_code(code).__name__
                 raise TopicError(f"the topic {name} could not be made: {told}")
-    existing = [prefix + name for name in POLICIES if prefix + name not in made]
+    existing = [name for name in needed if name not in made]
     counts |= await _partition_counts(admin, [name for name in existing if name not in counts])
     settings = await _settings(admin, existing)
     return [
-        TopicFinding(prefix + name, "created", f"{partitions} partitions")
-        if prefix + name in made
-        else _compared(prefix + name, partitions, counts.get(prefix + name, 0), policy, settings[prefix + name])
-        for name, policy in POLICIES.items()
+        TopicFinding(name, "created", _partitions(count))
+        if name in made
+        else _compared(name, count, counts.get(name, 0), policy, settings[name])
+        for name, (count, policy) in needed.items()
     ]
+
+
+def _partitions(count: int) -> str:
+    return f"{count} partition{'s' if count != 1 else ''}"
 
 
 def _compared(
@@ -105,7 +136,7 @@ def _compared(
             differences.append(f"{name}: expected {expected}, found {found}")
     if differences:
         return TopicFinding(topic, "differs", "; ".join(differences))
-    return TopicFinding(topic, "exists", f"{count} partitions")
+    return TopicFinding(topic, "exists", _partitions(count))
 
 
 async def _partition_counts(admin: AIOKafkaAdminClient, topics: Sequence[str]) -> dict[str, int]:

@@ -20,7 +20,7 @@ from engine.connection import addresses
 from engine.failures import OperationalError
 from engine.kafka.clients import Connection
 from engine.kafka.shell.hooks import LOOK_SECONDS, Assignment, Hooks
-from engine.kafka.shell.topics import CONTROL
+from engine.kafka.topics import CONTROL
 
 HEARTBEATS: Final = 10  # in a session: each also tells a member, soon, that the group is being shared out anew
 _REBALANCE_SECONDS: Final = 20  # how long the group waits for a member that is stopping its tasks

@@ -6,32 +6,22 @@ from aiokafka.admin import NewTopic
 from aiokafka.errors import for_code
 
 from engine.kafka.clients import Connection, open_admin
-from engine.kafka.topics import TopicError
+from engine.kafka.topics import SHELL_POLICY, TopicError, shell_topics
 
-CONTROL: Final = "control"
-"""Its partitions are what the group shares out: who has one of them works on that partition of `events`."""
-
-_LEADER: Final = "-__assignor-__leader"  # Faust's own name: it derives it from the app's id
-_KEEP_MS: Final = 86_400_000  # a command is acted on within minutes or not at all
 _REQUEST_MS_MAX: Final = 30_000
 _TOPIC_ALREADY_EXISTS: Final = 36
 
 
-def leader_topic(app: str) -> str:
-    """The topic whose only partition makes its holder the leader."""
-    return app + _LEADER
-
-
 async def make_shell_topics(connection: Connection, prefix: str, app: str, partitions: int) -> None:
     """Makes what is not there, with as many copies as the cluster gives by default. Raises TopicError."""
-    wanted = {prefix + CONTROL: partitions, leader_topic(app): 1}
-    settings = {"cleanup.policy": "delete", "retention.ms": str(_KEEP_MS)}
+    wanted = shell_topics(prefix, app, partitions)
     admin = open_admin(connection, "plimsoll-worker")
     try:
         await admin.start()
         # -1: as the cluster is set. Any, here and below: an answer's fields are made at run time.
         answer: Any = await admin.create_topics(
-            [NewTopic(name, count, -1, {}, settings) for name, count in wanted.items()], timeout_ms=_REQUEST_MS_MAX
+            [NewTopic(name, count, -1, {}, dict(SHELL_POLICY)) for name, count in wanted.items()],
+            timeout_ms=_REQUEST_MS_MAX,
         )
         refused = {name: code for name, code, *_ in answer.topic_errors if code not in (0, _TOPIC_ALREADY_EXISTS)}
         # What may not be made may be there all the same.

@@ -14,20 +14,24 @@ NAMES = [
 
 
 def test_topics_are_made_once_and_differences_are_told(broker: str, prefix: str) -> None:
-    arguments = ("topics", "create", "--bootstrap", broker, "--prefix", prefix, "--json")
+    arguments = ("topics", "create", "--bootstrap", broker, "--prefix", prefix, "--app", "a", "--json")
+    made = [(prefix + name, "3 partitions") for name in (*NAMES, "control")]
+    made.append((f"{prefix}a-__assignor-__leader", "1 partition"))
 
     code, out, err = command(*arguments, "--partitions", "3")
     assert (code, err) == (0, "")
-    assert json.loads(out) == [{"topic": prefix + name, "state": "created", "detail": "3 partitions"} for name in NAMES]
+    assert json.loads(out) == [{"topic": name, "state": "created", "detail": detail} for name, detail in made]
 
     code, out, err = command(*arguments, "--partitions", "3")
     assert (code, err) == (0, "")
-    assert json.loads(out) == [{"topic": prefix + name, "state": "exists", "detail": "3 partitions"} for name in NAMES]
+    assert json.loads(out) == [{"topic": name, "state": "exists", "detail": detail} for name, detail in made]
 
     code, out, err = command(*arguments, "--partitions", "4")
     assert (code, err) == (1, "")
-    assert {finding["state"] for finding in json.loads(out)} == {"differs"}
-    assert json.loads(out)[0]["detail"] == "partitions: expected 4, found 3"
+    *differ, leader = json.loads(out)
+    assert {finding["state"] for finding in differ} == {"differs"}
+    assert differ[0]["detail"] == "partitions: expected 4, found 3"
+    assert leader["state"] == "exists"
 
 
 def test_what_is_no_address_is_one_sentence() -> None:

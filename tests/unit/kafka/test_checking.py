@@ -8,12 +8,13 @@ from engine.connection import Connection
 from engine.findings import Finding
 from engine.kafka.checking import ClusterFacts, PartitionFacts, cluster_findings
 from engine.kafka.partitioning import Placed, placement_finding
-from engine.kafka.topics import POLICIES
+from engine.kafka.topics import POLICIES, SHELL_POLICY
 from schemas.topics import partition_of
 
 CONNECTION = Connection(bootstrap="kafka-1:9092")
 GOOD = {"min.insync.replicas": "2", "max.message.bytes": "1048588", "unclean.leader.election.enable": "false"}
 BROKER = {"transaction.max.timeout.ms": "900000", "offsets.retention.minutes": "10080"}
+SHELL = ("control", "-__assignor-__leader")
 THREE = [PartitionFacts(leader=1, replicas=3, in_sync=3)] * 2
 
 
@@ -24,19 +25,20 @@ def facts(
     broker: Mapping[str, str] | None = None,
 ) -> ClusterFacts:
     """A good cluster of three brokers, but for what is given; a topic that is None is not there."""
-    names = [*POLICIES, "__consumer_offsets", "__transaction_state"]
+    names = [*POLICIES, *SHELL, "__consumer_offsets", "__transaction_state"]
+    policies = {**POLICIES, **dict.fromkeys(SHELL, SHELL_POLICY)}
     changed = topics or {}
-    there = {**{name: THREE for name in names}, **changed}
+    there = {**{name: THREE for name in names}, SHELL[1]: THREE[:1], **changed}
     return ClusterFacts(
         cluster="id",
         brokers={number: {**BROKER, **(broker or {})} for number in (1, 2, 3)},
         topics={name: found for name, found in there.items() if found is not None},
-        settings={name: {**GOOD, **POLICIES.get(name, {}), **(settings or {}).get(name, {})} for name in names},
+        settings={name: {**GOOD, **policies.get(name, {}), **(settings or {}).get(name, {})} for name in names},
     )
 
 
 def amiss(found: ClusterFacts) -> list[Finding]:
-    return [finding for finding in cluster_findings(found, CONNECTION, "p-") if finding.state != "ok"]
+    return [finding for finding in cluster_findings(found, CONNECTION, "p-", "p-plimsoll") if finding.state != "ok"]
 
 
 def test_a_good_cluster_has_no_problem() -> None:
@@ -142,6 +144,38 @@ def test_a_good_cluster_has_no_problem() -> None:
             "warning",
             "auto.create.topics.enable is true",
         ),
+        (
+            facts(topics={"control": None}),
+            "group",
+            "warning",
+            "found none: p-control: the first worker makes them where it may",
+        ),
+        (
+            facts(topics={"control": THREE[:1]}),
+            "p-control",
+            "problem",
+            "expected 2 partitions, found 1: no worker joins the group; delete it",
+        ),
+        (
+            facts(topics={SHELL[1]: THREE}),
+            "p-plimsoll-__assignor-__leader",
+            "problem",
+            "expected 1 partition, found 2: no worker joins the group",
+        ),
+        (
+            facts(settings={"control": {"cleanup.policy": "compact"}}),
+            "p-control",
+            "problem",
+            "cleanup.policy: expected delete, found compact; commands have no key",
+        ),
+        (
+            facts(
+                topics={"control": [PartitionFacts(1, 1, 1)] * 2}, settings={"control": {"min.insync.replicas": "1"}}
+            ),
+            "copies",
+            "warning",
+            "one copy only of p-control",
+        ),
         (facts(broker={"error": "not allowed"}), "brokers", "warning", "the settings of broker 1 cannot be seen"),
     ],
     ids=lambda value: value.split(":")[0][:40] if isinstance(value, str) else None,
@@ -153,7 +187,7 @@ def test_what_differs_is_told(found: ClusterFacts, what: str, state: str, senten
 
 
 def test_nothing_there_is_one_sentence() -> None:
-    told = amiss(facts(topics=dict.fromkeys([*POLICIES, "__consumer_offsets", "__transaction_state"])))
+    told = amiss(facts(topics=dict.fromkeys([*POLICIES, *SHELL, "__consumer_offsets", "__transaction_state"])))
     assert [finding.detail for finding in told] == [
         "expected the topics of the engine, found none with the prefix 'p-': run `plimsoll topics create`, or say"
         " --prefix"

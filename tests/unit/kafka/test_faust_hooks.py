@@ -27,7 +27,7 @@ from engine.connection import Connection
 from engine.kafka.clients import security
 from engine.kafka.shell.hooks import Assignment, Hooks
 from engine.kafka.shell.membership import MemberOptions, Membership, MembershipError
-from engine.kafka.shell.topics import leader_topic
+from engine.kafka.topics import leader_topic
 
 # Any below: Faust's objects, whose attributes are made at run time.
 
