@@ -82,7 +82,7 @@ def check(
         findings += _data(Path(config.engine.data))
         findings.append(_disk(config))
         if config.kafka is not None:
-            findings += _cluster(config.kafka, records, sample)
+            findings += _cluster(config.kafka, config.worker.session_seconds, records, sample)
     if url is not None:
         findings.append(asyncio.run(_readiness(url, key)))
     bad = sum(finding.state == "problem" for finding in findings)
@@ -201,16 +201,17 @@ def _disk(config: Config) -> Finding:
     return Finding("disk", "ok", figures)
 
 
-def _cluster(kafka: KafkaOptions, records: int, sample: str | None) -> list[Finding]:
+def _cluster(kafka: KafkaOptions, session_seconds: float, records: int, sample: str | None) -> list[Finding]:
     """What the cluster says, and where the records in it are."""
     try:
         with connecting(kafka):
-            from engine.kafka.checking import cluster_findings, read_facts
+            from engine.kafka.checking import cluster_findings
+            from engine.kafka.facts import read_facts
             from engine.kafka.partitioning import placement_finding, read_placed
 
             app = kafka.app_id()
             facts = asyncio.run(read_facts(kafka, kafka.prefix, app))
-            findings = cluster_findings(facts, kafka, kafka.prefix, app)
+            findings = cluster_findings(facts, kafka, kafka.prefix, app, session_seconds)
             topic = sample or kafka.prefix + Topic.EVENTS.value
             if records > 0:
                 count, placed = asyncio.run(read_placed(kafka, topic, records))

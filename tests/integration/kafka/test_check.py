@@ -3,7 +3,7 @@
 import asyncio
 import json
 import zlib
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -11,6 +11,7 @@ from aiokafka.admin import NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from engine.kafka.clients import open_admin, security
+from engine.kafka.facts import read_facts
 from schemas.topics import Topic, partition_of
 from tests.integration.kafka.cluster import Cluster
 from tests.integration.kafka.test_worker import event, opening, traffic
@@ -19,6 +20,17 @@ from tests.integration.processes import command
 pytestmark = pytest.mark.kafka
 
 PARTITIONS = 3
+
+OF_BROKERS: Final = {
+    "auto.create.topics.enable",
+    "group.min.session.timeout.ms",
+    "offsets.retention.minutes",
+    "offsets.topic.replication.factor",
+    "transaction.abort.timed.out.transaction.cleanup.interval.ms",
+    "transaction.max.timeout.ms",
+    "transaction.state.log.min.isr",
+    "transaction.state.log.replication.factor",
+}
 
 
 def checked(cluster: Cluster, *arguments: str) -> tuple[int, dict[str, tuple[str, str]]]:
@@ -50,13 +62,24 @@ async def test_a_cluster_as_it_should_be(broker: str, prefix: str) -> None:
     assert code == 0
     assert found["cluster"][0] == "ok"
     assert found["topics"] == ("ok", "8 with 3 partitions each, policies as needed")
-    assert found["limits"][0] == "ok"
+    assert found["limits"] == ("ok", "sizes, times and transactions are as needed")
     # One node is what a test has; on a cluster that is worth a warning.
     assert found["copies"][0] == "warning"
     assert found["copies"][1].startswith("one copy only of ")
     state, sentence = found[f"partitioner of {prefix}events"]
     assert state == "ok"
     assert sentence.endswith(" records, each in the partition that murmur2 gives")
+
+
+async def test_what_is_read_of_brokers_and_topics_has_these_names(broker: str, prefix: str) -> None:
+    """A setting that brokers do not have counts as one that is as needed."""
+    async with Cluster(broker, prefix, PARTITIONS) as cluster:
+        facts = await read_facts(cluster.connection, prefix, prefix + "plimsoll")
+    for settings in facts.brokers.values():
+        assert OF_BROKERS - settings.keys() == set()
+    assert {"max.message.bytes", "message.timestamp.before.max.ms"} - facts.settings[
+        Topic.CHANGES.value
+    ].keys() == set()
 
 
 async def test_each_difference_is_told_with_what_mends_it(broker: str, prefix: str) -> None:

@@ -6,14 +6,22 @@ import pytest
 
 from engine.connection import Connection
 from engine.findings import Finding
-from engine.kafka.checking import ClusterFacts, PartitionFacts, cluster_findings
+from engine.kafka.checking import cluster_findings
+from engine.kafka.facts import ClusterFacts, PartitionFacts
 from engine.kafka.partitioning import Placed, placement_finding
 from engine.kafka.topics import POLICIES, SHELL_POLICY
 from schemas.topics import partition_of
 
 CONNECTION = Connection(bootstrap="kafka-1:9092")
 GOOD = {"min.insync.replicas": "2", "max.message.bytes": "1048588", "unclean.leader.election.enable": "false"}
-BROKER = {"transaction.max.timeout.ms": "900000", "offsets.retention.minutes": "10080"}
+BROKER = {
+    "transaction.max.timeout.ms": "900000",
+    "offsets.retention.minutes": "10080",
+    "transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000",
+}
+ABORT = "transaction.abort.timed.out.transaction.cleanup.interval.ms"
+STATE = "__transaction_state"
+FACTOR = "transaction.state.log.replication.factor"
 SHELL = ("control", "-__assignor-__leader")
 THREE = [PartitionFacts(leader=1, replicas=3, in_sync=3)] * 2
 
@@ -38,7 +46,9 @@ def facts(
 
 
 def amiss(found: ClusterFacts) -> list[Finding]:
-    return [finding for finding in cluster_findings(found, CONNECTION, "p-", "p-plimsoll") if finding.state != "ok"]
+    return [
+        finding for finding in cluster_findings(found, CONNECTION, "p-", "p-plimsoll", 10.0) if finding.state != "ok"
+    ]
 
 
 def test_a_good_cluster_has_no_problem() -> None:
@@ -142,7 +152,44 @@ def test_a_good_cluster_has_no_problem() -> None:
             facts(broker={"auto.create.topics.enable": "true"}),
             "broker 1",
             "warning",
-            "auto.create.topics.enable is true",
+            "auto.create.topics.enable: expected false, found true",
+        ),
+        (
+            facts(broker={ABORT: "10000"}),
+            "broker 1",
+            "warning",
+            f"{ABORT}: expected 1000, found 10000: after a writer was killed, whoever reads what it had written to"
+            " waits up to 20 s instead of 11 s; set it to 1000",
+        ),
+        (
+            facts(broker={"group.min.session.timeout.ms": "15000"}),
+            "broker 1",
+            "problem",
+            "group.min.session.timeout.ms: expected 10000 or less, found 15000: no worker is let into the group",
+        ),
+        (
+            facts(topics={STATE: None}, broker={FACTOR: "4"}),
+            "broker 1",
+            "problem",
+            f"{FACTOR}: expected 3 or less, found 4: with 3 brokers the topic {STATE} cannot be made, and no",
+        ),
+        (
+            facts(topics={STATE: None}, broker={FACTOR: "1", "transaction.state.log.min.isr": "2"}),
+            "broker 1",
+            "problem",
+            "transaction.state.log.min.isr: expected 1 or less, as many as there are copies, found 2: no transaction",
+        ),
+        (
+            facts(topics={STATE: None}, broker={FACTOR: "1"}),
+            "broker 1",
+            "warning",
+            f"{FACTOR}: expected 3, found 1: {STATE} will be made with its first use, and is lost with a broker",
+        ),
+        (
+            facts(settings={"changes": {"message.timestamp.before.max.ms": "604800000"}}),
+            "message age",
+            "warning",
+            "message.timestamp.before.max.ms: expected no limit, found 604800000 for p-changes: outputs have",
         ),
         (
             facts(topics={"control": None}),
