@@ -1,5 +1,6 @@
 """What a reader sees of a partition's state between two commits. Both runtimes answer with it."""
 
+from functools import partial
 from typing import TypeVar
 
 from msgspec.structs import replace
@@ -42,10 +43,9 @@ def read_through(state: State) -> State:
 
 def _through(table: Table[T]) -> Table[T]:
     """A table that finds what the other has in memory or in the store, and adds nothing to it."""
-    load = table.load
+    return Table(partial(_find, table))
 
-    def find(client: str) -> T | None:
-        found = table.get(client)
-        return load(client) if found is None and load is not None else found
 
-    return Table(find)
+def _find(table: Table[T], client: str) -> T | None:
+    found = table.get(client)
+    return table.load(client) if found is None and table.load is not None else found

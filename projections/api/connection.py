@@ -5,6 +5,8 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from projections.api.bodies import WHOLE
+
 
 class _BoundedConnection(HttpToolsProtocol):
     """``_idle_bytes``: what came in since the last thing of use, a whole head or a piece of body.
@@ -19,6 +21,7 @@ class _BoundedConnection(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._idle_bytes = 0
         self._head_timer: asyncio.TimerHandle | None = None
+        self._in_head = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         super().connection_made(transport)
@@ -33,12 +36,15 @@ class _BoundedConnection(HttpToolsProtocol):
         super().data_received(data)
         if self._idle_bytes > self.head_bytes_max and not self.transport.is_closing():
             self.send_400_response("Request head, trailer or chunk extension too large.")
+        if self._in_head:  # a head that came in one piece needs no timer
+            self._start_head_timer()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._start_head_timer()
+        self._in_head = True
 
     def on_headers_complete(self) -> None:
+        self._in_head = False
         self._stop_head_timer()
         self._idle_bytes = 0
         super().on_headers_complete()
@@ -46,6 +52,10 @@ class _BoundedConnection(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         self._idle_bytes = 0
         super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self.scope[WHOLE] = True  # type: ignore[typeddict-unknown-key]  # an extension of ours
+        super().on_message_complete()
 
     def _start_head_timer(self) -> None:
         if self._head_timer is None:

@@ -1,6 +1,6 @@
 """``POST /v1/events``: events in, an answer for each once it is durable."""
 
-from typing import Final, Literal
+from typing import Literal
 
 import msgspec
 from starlette.requests import Request
@@ -46,12 +46,9 @@ class RefusedAnswers(msgspec.Struct, frozen=True):
     refused: int
 
 
-_ALL: Final = EventsQuery()
-
-
 async def post_events(service: Service, request: Request) -> Response:
     """Submits the events of one request and answers each."""
-    query = query_of(request, EventsQuery) if request.scope["query_string"] else _ALL
+    query = query_of(request, EventsQuery)
     async with service.bodies.read(request) as body:
         intake = intake_of(body, request.headers, service.options.limits)
         answers = intake.answers(await _submit(service, intake.events))

@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+from functools import lru_cache
 from typing import Final, Literal
 
 import msgspec
@@ -83,6 +84,7 @@ class ApiOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limits: Limits = Limits()
 
 
+@lru_cache(maxsize=64)  # asked for every request; senders' Host headers are few, and a stranger's push each other out
 def is_loopback(host: str) -> bool:
     """Whether a host, as a name or an address, can only be reached from this machine."""
     if host == "localhost":

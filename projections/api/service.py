@@ -47,9 +47,13 @@ class Service:
 
 def query_of(request: Request, query: type[T]) -> T:
     """The query parameters as a Struct, each given once; raises ProblemError 400 where they do not fit."""
+    raw: bytes = request.scope["query_string"]
     try:
-        raw = request.scope["query_string"].decode("ascii")
-        pairs = parse_qsl(raw, keep_blank_values=True, errors="strict", max_num_fields=_QUERY_FIELDS_MAX)
+        if not raw:
+            return msgspec.convert({}, query)
+        pairs = parse_qsl(
+            raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_QUERY_FIELDS_MAX
+        )
         values = dict(pairs)
         if len(values) < len(pairs):
             raise ValueError("a parameter is given twice")
