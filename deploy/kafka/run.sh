@@ -15,7 +15,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 nodes=${NODES:-1}
 libs=${KAFKA_LIBS:-${XDG_CACHE_HOME:-$HOME/.cache}/plimsoll/kafka-$(sed -n 's/.*<kafka.version>\(.*\)<.*/\1/p' "$here/pom.xml")}
-start_seconds_max=60
+start_seconds_max=120
 
 say() { printf 'kafka: %s\n' "$1" >&2; }
 fail() { say "$1"; exit 1; }

@@ -45,8 +45,8 @@ class HttpPeer:
             writer.transport.abort()
 
     async def received(self, count: int) -> list[Request]:
-        """The requests once there are ``count``; fails after 20 seconds."""
-        async with asyncio.timeout(20), self._changed:
+        """The requests once there are ``count``; fails after two minutes."""
+        async with asyncio.timeout(120), self._changed:
             await self._changed.wait_for(lambda: len(self.requests) >= count)
         return self.requests
 

@@ -82,12 +82,12 @@ class MemoryNotificationLog:
             self._changed.notify_all()
 
     async def recorded(self, consumer: str, count: int) -> list[Delivery]:
-        """The consumer's deliveries once there are ``count``; fails after 20 seconds."""
-        async with asyncio.timeout(20), self._changed:
+        """The consumer's deliveries once there are ``count``; fails after two minutes."""
+        async with asyncio.timeout(120), self._changed:
             await self._changed.wait_for(lambda: len(self.deliveries.get(consumer, [])) >= count)
         return self.deliveries[consumer]
 
     async def reached(self, consumer: str, positions: Mapping[int, int]) -> None:
-        """Returns once the consumer's positions are these; fails after 20 seconds."""
-        async with asyncio.timeout(20), self._changed:
+        """Returns once the consumer's positions are these; fails after two minutes."""
+        async with asyncio.timeout(120), self._changed:
             await self._changed.wait_for(lambda: self._positions.get(consumer, {}) == positions)

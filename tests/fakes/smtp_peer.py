@@ -50,14 +50,14 @@ class SmtpPeer:
         self._connections.clear()
 
     async def received(self, count: int) -> list[tuple[tuple[str, ...], EmailMessage]]:
-        """The mails once there are ``count``; fails after 20 seconds."""
-        async with asyncio.timeout(20), self._changed:
+        """The mails once there are ``count``; fails after two minutes."""
+        async with asyncio.timeout(120), self._changed:
             await self._changed.wait_for(lambda: len(self.mails) >= count)
         return self.mails
 
     async def was_presented(self, count: int) -> None:
-        """Returns once ``count`` messages came to their end; fails after 20 seconds."""
-        async with asyncio.timeout(20), self._changed:
+        """Returns once ``count`` messages came to their end; fails after two minutes."""
+        async with asyncio.timeout(120), self._changed:
             await self._changed.wait_for(lambda: len(self.presented) >= count)
 
     def _protocol(self) -> SMTP:

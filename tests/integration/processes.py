@@ -11,9 +11,12 @@ from pathlib import Path
 from queue import Empty, Queue
 from typing import Final, Self
 
+import httpx
+
 COMMAND: Final = (sys.executable, "-c", "from engine.cli import main; main()")
-START_SECONDS_MAX: Final = 30.0
-END_SECONDS_MAX: Final = 30.0
+START_SECONDS_MAX: Final = 120.0  # until a line, of a machine that has much else to do
+END_SECONDS_MAX: Final = 120.0
+ANSWER_SECONDS_MAX: Final = 120.0
 _URL = re.compile(r"http://127\.0\.0\.1:(\d+)/v1/events")
 
 
@@ -29,12 +32,14 @@ class Process:
         self.lines: list[str] = []
         self.errors: list[str] = []
         self._new: Queue[str | None] = Queue()
+        self._open = 2  # of the two streams, so many have not ended
         self.popen = subprocess.Popen(
             [*COMMAND, *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             stdin=subprocess.DEVNULL,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             env=environment(),
         )
         self._readers = [
@@ -63,13 +68,15 @@ class Process:
                 found = re.search(pattern, line)
                 if found is not None:
                     return found
-            try:
-                ended = self._new.get(timeout=START_SECONDS_MAX) is None and self.popen.poll() is not None
-            except Empty:
-                ended = True
-            assert not ended or any(re.search(pattern, line) for line in [*self.lines, *self.errors]), (
-                f"no {pattern!r} in: {self.lines + self.errors}"
-            )
+            assert self.told_more(), f"no {pattern!r} in: {self.lines + self.errors}"
+
+    def told_more(self) -> bool:
+        """Waits for one more line, or for the end of a stream; False: both have ended before, or nothing came."""
+        try:
+            self._open -= self._new.get(timeout=START_SECONDS_MAX if self._open else 0.0) is None
+        except Empty:
+            return False
+        return True
 
     def kill(self) -> None:
         """SIGKILL, and waits for the end. Harmless where it has ended."""
@@ -110,13 +117,23 @@ class Product(Process):
         """Where it is."""
         return f"http://127.0.0.1:{self.port}"
 
+    def get(self, path: str) -> httpx.Response:
+        """What it answers."""
+        return httpx.get(self.url + path, timeout=ANSWER_SECONDS_MAX)
+
+    def post(self, events: bytes) -> httpx.Response:
+        """What it answers to events, one a line."""
+        headers = {"content-type": "application/x-ndjson"}
+        return httpx.post(f"{self.url}/v1/events", content=events, headers=headers, timeout=ANSWER_SECONDS_MAX)
+
 
 def command(*arguments: str, before: Sequence[str] = ()) -> tuple[int, str, str]:
     """Runs a command, behind another one if given, to its end: exit code, standard output, standard error."""
     done = subprocess.run(
         [*before, *COMMAND, *arguments],
         capture_output=True,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
         env=environment(),
         timeout=END_SECONDS_MAX,
         check=False,

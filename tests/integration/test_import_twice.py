@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from tests.integration.crash.audit import audit_folder
@@ -38,7 +37,7 @@ def _imported(product: Product, form: str) -> dict[str, object]:
 
 def _views(product: Product) -> list[dict[str, object]]:
     """What each client has, without "at": the clock of its partition, which a duplicate moves too."""
-    views: list[dict[str, object]] = [httpx.get(f"{product.url}/v1/clients/{client}").json() for client in CLIENTS]
+    views: list[dict[str, object]] = [product.get(f"/v1/clients/{client}").json() for client in CLIENTS]
     return [{name: value for name, value in view.items() if name != "at"} for view in views]
 
 

@@ -3,7 +3,6 @@
 import signal
 from pathlib import Path
 
-import httpx
 import pytest
 
 from tests.integration.crash.audit import audit_folder
@@ -17,8 +16,7 @@ PARTITIONS = 12
 
 def _post(product: Product, *events: bytes) -> list[str]:
     body = b"\n".join(events)
-    answer = httpx.post(f"{product.url}/v1/events", content=body, headers={"content-type": "application/x-ndjson"})
-    return [item["status"] for item in answer.raise_for_status().json()["results"]]
+    return [item["status"] for item in product.post(body).raise_for_status().json()["results"]]
 
 
 def test_it_says_where_to_look_and_what_it_says_is_so(tmp_path: Path) -> None:
@@ -27,9 +25,9 @@ def test_it_says_where_to_look_and_what_it_says_is_so(tmp_path: Path) -> None:
         shown = "\n".join(product.lines).replace("CLIENT", "c-1")
         for path in ("/v1/clients/c-1", "/v1/clients/c-1/why", "/openapi.json", "/metrics"):
             assert f"{product.url}{path}\n" in f"{shown}\n"
-            assert httpx.get(f"{product.url}{path}").status_code == 200
-        assert httpx.get(f"{product.url}/readyz").json()["status"] == "ready"
-        metrics = httpx.get(f"{product.url}/metrics").text
+            assert product.get(path).status_code == 200
+        assert product.get("/readyz").json()["status"] == "ready"
+        metrics = product.get("/metrics").text
         assert 'plimsoll_events_total{outcome="accepted",type="payment"} 1.0' in metrics
 
 

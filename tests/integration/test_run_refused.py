@@ -35,7 +35,7 @@ def _filled(data: Path) -> None:
     """A folder that a product has worked with and that holds files of every kind."""
     with Product(data).started() as product:
         events = [client("c-1"), *(event("charge", f"{n}", client="c-1", amount="0.1") for n in range(500))]
-        httpx.post(f"{product.url}/v1/events", content=b"\n".join(events), headers=NDJSON)
+        product.post(b"\n".join(events))
         assert product.stop() == 0
 
 
@@ -166,7 +166,7 @@ def test_a_disk_that_is_full(tmp_path: Path) -> None:
             shutil.move(disk / "data", tmp_path / "data")
     if (tmp_path / "data").exists():
         with Product(tmp_path / "data").started() as moved:
-            view = httpx.get(f"{moved.url}/v1/clients/c-1").json()
+            view = moved.get("/v1/clients/c-1").json()
             assert view["version"] >= 1 + answered, "what was answered is there"
 
 
@@ -180,7 +180,7 @@ def _limit_files(process: int) -> None:
 def _send_until_refused(product: Product) -> int:
     """Sends charges until one is not taken; how many were."""
     note = "x" * 100
-    with httpx.Client(base_url=product.url, timeout=20) as sender:
+    with httpx.Client(base_url=product.url, timeout=120) as sender:
         sender.post("/v1/events", content=client("c-1"), headers={"content-type": "application/json"})
         for number in range(LOAD_REQUESTS_MAX):
             body = b"\n".join(event("charge", f"{number}-{n}-{note}", client="c-1", amount="0.1") for n in range(100))

@@ -203,7 +203,7 @@ async def test_an_answer_without_an_end_is_bounded(log: MemoryNotificationLog) -
     server = await asyncio.start_server(drip, "127.0.0.1", 0)
     peer = HttpPeer()
     peer.port = server.sockets[0].getsockname()[1]
-    options = msgspec.structs.replace(_webhook(peer), connect_seconds=0.1, answer_seconds=0.2)
+    options = msgspec.structs.replace(_webhook(peer), connect_seconds=1.0, answer_seconds=1.0)
     await log.append(SMS)
     async with _texting(log, options):
         [delivery] = await log.recorded(CONSUMER, 1)

@@ -104,7 +104,12 @@ def _check_state(store: Store, number: int, state: State, log: PartitionLog) -> 
 
 
 def _shown(value: bytes | None) -> object:
-    return None if value is None else msgspec.msgpack.decode(value) if value else b""
+    if not value:
+        return value
+    try:
+        return msgspec.msgpack.decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError):  # what a failure shows must not be another failure
+        return value
 
 
 def _check_outputs(log: PartitionLog, records: list[Folded], world: World) -> None:

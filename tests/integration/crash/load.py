@@ -129,7 +129,7 @@ class Load:
 
     def _client(self) -> httpx.AsyncClient:
         limits = httpx.Limits(max_connections=SENDERS, max_keepalive_connections=SENDERS)
-        return httpx.AsyncClient(base_url=self.url, timeout=20.0, limits=limits, trust_env=False, headers=_NDJSON)
+        return httpx.AsyncClient(base_url=self.url, timeout=120.0, limits=limits, trust_env=False, headers=_NDJSON)
 
     async def _sender(self, client: httpx.AsyncClient) -> None:
         while not self._stopping:

@@ -28,7 +28,7 @@ from schemas.topics import Topic, partition_of
 
 OUTPUTS: Final = (Topic.NOTIFICATIONS, Topic.JOURNAL, Topic.REJECTIONS)
 _IDLE_MS: Final = 200
-_SECONDS_MAX: Final = 60.0
+_SECONDS_MAX: Final = 120.0
 
 
 class Cluster:

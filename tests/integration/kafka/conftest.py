@@ -11,7 +11,7 @@ from typing import Final
 import pytest
 
 _RUN: Final = Path(__file__).parents[3] / "deploy" / "kafka" / "run.sh"
-_STOP_SECONDS_MAX: Final = 30.0
+_STOP_SECONDS_MAX: Final = 90.0
 _missing: Final[list[str]] = []
 
 

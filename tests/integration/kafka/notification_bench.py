@@ -17,7 +17,7 @@ from schemas.outputs import Delivery
 from schemas.topics import Topic
 
 PARTITIONS: Final = 2
-SECONDS_MAX: Final = 60.0
+SECONDS_MAX: Final = 120.0
 _MOMENT_MS: Final = 200
 _decode = msgspec.json.Decoder(Delivery).decode
 

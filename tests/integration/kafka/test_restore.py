@@ -1,7 +1,7 @@
 """A restore: from which stores it goes on, which ones it sets aside, and how it ends when it is told to."""
 
 import asyncio
-import os
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,7 @@ def garbled(folder: Path, size: int = 256) -> None:
     """The beginning of every data file. What opening a file looks at is at its end, and so is meta in a large one."""
     for path in folder.glob("*.sst"):
         with path.open("r+b") as file:
-            file.write(os.urandom(size))
+            file.write(random.Random(size).randbytes(size))
 
 
 def removed(pattern: str) -> Callable[[TaskOptions], None]:

@@ -19,7 +19,7 @@ from tests.integration.processes import command
 
 pytestmark = pytest.mark.kafka
 
-SECONDS_MAX = 60.0
+SECONDS_MAX = 120.0
 
 
 async def until(satisfied: Callable[[], bool]) -> None:
@@ -29,7 +29,7 @@ async def until(satisfied: Callable[[], bool]) -> None:
 
 
 def asked(member: Member, path: str, headers: dict[str, str] | None = None) -> httpx.Response:
-    return httpx.get(member.url + path, headers=headers, timeout=30)
+    return httpx.get(member.url + path, headers=headers, timeout=60)
 
 
 def answers(member: Member, path: str, status: int) -> bool:
@@ -37,7 +37,7 @@ def answers(member: Member, path: str, status: int) -> bool:
 
 
 def authorized(member: Member, client: str) -> dict[str, Any]:  # Any: JSON
-    answer = httpx.post(member.url + "/v1/authorize", json={"client": client, "amount": "1"}, timeout=30)
+    answer = httpx.post(member.url + "/v1/authorize", json={"client": client, "amount": "1"}, timeout=60)
     found: dict[str, Any] = answer.json()
     return found
 

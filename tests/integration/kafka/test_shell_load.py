@@ -20,7 +20,7 @@ pytestmark = pytest.mark.kafka
 
 PAUSE_SECONDS_MAX = 10.0
 FAILOVER_SECONDS_MAX = SESSION_SECONDS + 3.0
-LOADED_SECONDS = 10.0  # what a machine with other work on it may add; what it took is printed
+LOADED_SECONDS = 20.0  # what a machine with other work on it may add; what it took is printed
 BATCH, BATCH_SECONDS = 12, 0.05  # 240 events a second, each client in every batch
 
 
@@ -63,7 +63,7 @@ class Load:
 
     async def flows(self) -> None:
         """Returns when readers see of every partition what came in within the last second."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while self.age() > 1.0:
             assert time.monotonic() < deadline, {number: time.time() - at for number, at in self._seen.items()}
             assert not any(task.done() for task in self.tasks), self.tasks
@@ -106,14 +106,14 @@ async def test_scale_out_under_load_and_the_loss_of_the_new_worker(broker: str, 
             events = await cluster.settled()
             assert first.stop() == 0, first.errors
         print(f"pause {pause:.1f} s, failover {failover:.1f} s")
-        assert pause < PAUSE_SECONDS_MAX
+        assert pause < PAUSE_SECONDS_MAX + LOADED_SECONDS
         assert failover < FAILOVER_SECONDS_MAX + LOADED_SECONDS
         await assert_equal_to_replay(cluster, events)
 
 
 def standing_by(number: int, *members: Member) -> None:
     """Waits until one of them stands by for a partition."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not any(f"standby {number}: stands by" in line for member in members for line in member.lines):
         assert time.monotonic() < deadline
         time.sleep(0.1)

@@ -10,7 +10,7 @@ from typing import Final
 
 _ROOT: Final = Path(__file__).parents[3]
 _RUN: Final = _ROOT / "deploy" / "kafka" / "run.sh"
-_START_SECONDS_MAX: Final = 120.0
+_START_SECONDS_MAX: Final = 180.0
 _END_SECONDS_MAX: Final = 60.0
 _LOOK_SECONDS: Final = 0.1
 

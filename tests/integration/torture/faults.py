@@ -12,10 +12,10 @@ from tests.integration.torture.brokers import Brokers
 from tests.integration.torture.run import PARTITIONS, TortureRun
 from tests.integration.torture.workers import Worker
 
-_ZOMBIE_ENDS_SECONDS_MAX: Final = 30.0
-_LEFT_OPEN_SECONDS_MAX: Final = 45.0
+_ZOMBIE_ENDS_SECONDS_MAX: Final = 90.0
+_LEFT_OPEN_SECONDS_MAX: Final = 90.0
 _LOOK_SECONDS: Final = 0.1
-_LEGS_SECONDS_MAX: Final = 30.0
+_LEGS_SECONDS_MAX: Final = 90.0
 _WORK_SECONDS: Final = 1.0
 _DOWN_SECONDS: Final = 3.0
 _BACK_SECONDS: Final = 5.0  # for a node to be in sync again

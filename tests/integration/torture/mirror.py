@@ -71,7 +71,7 @@ _READ: Final = (*(topic.value for topic in (Topic.EVENTS, Topic.CHANGES, *_COMPA
 _FETCH_MS: Final = 200
 _AGAIN_SECONDS: Final = 0.3
 _RECORDS_MAX: Final = 5_000
-_STALL_SECONDS_MAX: Final = 60.0
+_STALL_SECONDS_MAX: Final = 120.0
 _EVENTS: Final = TOPIC_NUMBERS[Topic.EVENTS]
 
 

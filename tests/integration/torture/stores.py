@@ -12,7 +12,7 @@ from engine.partition import keys
 from engine.store.ports import LOG, STATE
 from engine.store.rocks import RocksStore
 
-_SECONDS_MAX: Final = 60.0
+_SECONDS_MAX: Final = 120.0
 _LONG_AGO: Final = 1
 """A clock that makes no timer due: a task that only restores asks for no tick."""
 

@@ -19,8 +19,8 @@ from tests.integration.torture.entry import KILL, PLANTED
 _ROOT: Final = Path(__file__).parents[3]
 _COMMAND: Final = (sys.executable, "-m", "tests.integration.torture.entry")
 _LOOK_SECONDS: Final = 0.03
-_READY_SECONDS_MAX: Final = 60.0
-_END_SECONDS_MAX: Final = 30.0
+_READY_SECONDS_MAX: Final = 120.0
+_END_SECONDS_MAX: Final = 90.0
 _SHOWN_MAX: Final = 12
 
 

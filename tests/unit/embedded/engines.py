@@ -19,7 +19,7 @@ from schemas.times import parse_time
 from schemas.topics import Topic, partition_of
 
 START = parse_time("2026-03-01T10:00:00Z")
-SECONDS_MAX = 20.0
+SECONDS_MAX = 120.0
 PARTITIONS = 4
 
 

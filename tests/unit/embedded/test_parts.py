@@ -9,7 +9,7 @@ from engine.embedded import parts
 from engine.embedded.parts import Part, run_parts, stopping_signals
 from engine.failures import OperationalError
 
-SECONDS_MAX = 10.0
+SECONDS_MAX = 60.0
 
 
 class Told:
