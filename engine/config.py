@@ -103,6 +103,8 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How far behind the end of `events` a partition may be and count as caught up: a tenth of a second of work."""
     asides_max: Annotated[int, msgspec.Meta(ge=1, le=100)] = 2
     """Stores set aside and kept, by partition: they take as much disk as the one in use."""
+    history_records_max: Annotated[int, msgspec.Meta(ge=0, le=100_000_000)] = 2_000_000
+    """Records of a partition's log that are read for one client's history: at half of a core, a quarter of a minute."""
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):

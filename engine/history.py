@@ -6,8 +6,10 @@ that they use is not deleted, nor a plan's unit changed. What was refused for th
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, Literal, NamedTuple
+
+import msgspec
 
 from engine.core.fold import Record, fold, new_outcome
 from engine.core.outcome import DUPLICATE, Answer, Outcome
@@ -21,13 +23,44 @@ from schemas.events import AnyEvent, Tick, TransferLeg, TransferOutcome
 from schemas.money import format_money
 from schemas.outputs import Notification, Rejection
 from schemas.readers import tag_of
-from schemas.reasons import Refusal
+from schemas.reasons import Reason, Refusal
 from schemas.times import NEVER, format_time
 
 ENTRIES_MAX: Final = 1000  # of one answer: about half a megabyte of JSON
 
 EventPlace = tuple[int, str, str]
 """Log time in microseconds, source and id: what an event of configuration is found by."""
+
+FOR_OTHERS: Final = (Reason.IN_USE.value, Reason.FIXED.value)
+"""Why configuration may be refused for the sake of clients that use it."""
+
+Folding = Callable[[State, Record, Outcome], None]
+
+
+class _RejectedEvent(msgspec.Struct):
+    source: str = ""
+    id: str = ""
+    client: str | None = None
+
+
+class _Rejected(msgspec.Struct):
+    reason: str
+    event: _RejectedEvent | str
+
+
+_decode_rejected = msgspec.json.Decoder(_Rejected).decode
+
+
+def refused_for_others(rejection: bytes) -> tuple[str, str] | None:
+    """Source and id where a rejection is of configuration that was refused for the sake of clients."""
+    try:
+        rejected = _decode_rejected(rejection)
+    except msgspec.ValidationError:
+        return None  # what was received has no such shape: it was not an event of configuration
+    event = rejected.event
+    if rejected.reason not in FOR_OTHERS or isinstance(event, str) or event.client is not None:
+        return None
+    return event.source, event.id
 
 
 class _Standing(NamedTuple):
@@ -43,6 +76,10 @@ class _Standing(NamedTuple):
 _UNKNOWN: Final = _Standing(0, 0, 0, 0, None, 0, {})
 
 
+def _fold_one(state: State, record: Record, out: Outcome) -> None:
+    fold(state, (record,), out)
+
+
 class HistoryFold:
     """Folds one client out of the log of its partition and keeps its latest entries before entry ``before``."""
 
@@ -53,12 +90,15 @@ class HistoryFold:
         limit: int,
         before: int | None = None,
         refused: Mapping[EventPlace, int] | None = None,
+        folding: Folding = _fold_one,
     ) -> None:
-        """``refused``: how often configuration of a place was refused for the sake of other clients."""
+        """``refused``: how often configuration of a place was refused for the sake of other clients. ``folding``: how
+        one record is folded."""
         assert 0 < limit <= ENTRIES_MAX
         self._client = client
         self._before = before
         self._refused = dict(refused or {})
+        self._folding = folding
         self._state = State()
         self._count = 0
         self._kept: deque[HistoryEntry] = deque(maxlen=limit)
@@ -72,15 +112,24 @@ class HistoryFold:
         """Folds the next record of the partition's log, if it concerns the client."""
         if record.key and record.key != self._client:
             return
-        self.move_clock(record.at)
         event = decode(record.value, engine=record.mark)
-        if isinstance(event, Tick) or self._is_refused(record, event):
+        if self._is_refused(record, event):
+            self.move_clock(record.at)
+        else:
+            self.put(Record(record.at, event, record.value), own=bool(record.key))
+
+    def put(self, record: Record, *, own: bool, name: AnyEvent | Refusal | None = None) -> None:
+        """Folds the next record that concerns the client. ``own``: it is of the client, else of everybody, and an entry
+        only where it does something to the client. ``name``: the event as it is told, where ``record`` has another."""
+        if record.at is not None:
+            self.move_clock(record.at)
+        if isinstance(record.event, Tick):
             return
         was = self._standing()
         out = new_outcome()
-        fold(self._state, (Record(record.at, event, record.value),), out)
-        if record.key or (out.answers[0] is not DUPLICATE and (out.changed or _notified(out))):
-            self._add(event, out, was)
+        self._folding(self._state, record, out)
+        if own or (out.answers[0] is not DUPLICATE and (out.changed or _notified(out))):
+            self._add(record.event if name is None else name, out, was)
 
     def move_clock(self, at: int) -> None:
         """Fires the client's timers up to that instant, each instant an entry if it did anything."""

@@ -19,15 +19,23 @@ class DoorError(OperationalError):
 
 
 def ask_client(
-    url: str, key: str | None, client: str, what: str = "", params: dict[str, str] | None = None
+    url: str,
+    key: str | None,
+    client: str,
+    what: str = "",
+    params: dict[str, str] | None = None,
+    *,
+    seconds: float = _SECONDS,
 ) -> dict[str, Any]:  # Any: JSON, shown as it came
     """The JSON object at ``/v1/clients/{client}{what}``. Raises DoorError, also for an unknown client."""
-    return asyncio.run(_ask(url, key, client, what, params or {}))
+    return asyncio.run(_ask(url, key, client, what, params or {}, seconds))
 
 
-async def _ask(url: str, key: str | None, name: str, what: str, params: dict[str, str]) -> dict[str, Any]:
+async def _ask(
+    url: str, key: str | None, name: str, what: str, params: dict[str, str], seconds: float
+) -> dict[str, Any]:
     path = f"/v1/clients/{quote(name, safe='')}{what}"
-    async with open_client(url, key, _SECONDS) as client:
+    async with open_client(url, key, seconds) as client:
         try:
             response = await client.get(url.rstrip("/") + path, params=params)
         except (httpx.UnsupportedProtocol, httpx.InvalidURL):

@@ -8,6 +8,7 @@ from engine.cli.door import DoorError, ask_client
 from engine.cli.options import door_options, json_option, show_json, show_table
 
 _LIMIT_MAX: Final = 1000
+_SECONDS_MAX: Final = 60.0  # a worker on Kafka reads the log of the client's partition for it
 _COLUMNS: Final = (
     "entry", "at", "type", "source", "id", "amount", "live", "credit", "available", "capacity", "units", "notes",
 )  # fmt: skip
@@ -30,7 +31,7 @@ def history(client: str, limit: int, before: int | None, url: str, key: str | No
     plimsoll history c-42 --limit 100 --json
     """
     params = {"limit": str(limit)} | ({} if before is None else {"before": str(before)})
-    answer = ask_client(url, key, client, "/history", params)
+    answer = ask_client(url, key, client, "/history", params, seconds=_SECONDS_MAX)
     if as_json:
         show_json(answer)
         return

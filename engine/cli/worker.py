@@ -16,8 +16,8 @@ from projections.api import ApiOptions, listen
 
 _PARTITIONS_MAX: Final = 1024
 _ANY_HOSTS: Final = frozenset({"0.0.0.0", "::", ""})  # noqa: S104  # to be refused, not listened on
-NOT_OF_TASKS: Final = frozenset({"instance", "advertise", "standbys", "session_seconds"})
-"""Settings of a worker that say how it is known to the group."""
+NOT_OF_TASKS: Final = frozenset({"instance", "advertise", "standbys", "session_seconds", "history_records_max"})
+"""Settings of a worker that say how it is known to the group, and what it tells readers."""
 
 
 @click.command(short_help="The engine over partitions of a Kafka cluster.")
@@ -137,7 +137,15 @@ def worker(
                 )
 
             logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-            await Worker(options, join, api, bound, tell, ends_fenced=numbers is not None).run()
+            await Worker(
+                options,
+                join,
+                api,
+                bound,
+                tell,
+                history_records_max=own.history_records_max,
+                ends_fenced=numbers is not None,
+            ).run()
 
         asyncio.run(work())
 

@@ -11,40 +11,22 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
-import msgspec
-
 from engine.core.authorization import authorize
 from engine.core.state import State
 from engine.core.why import why
 from engine.embedded.engine import EmbeddedEngine
-from engine.history import EventPlace, HistoryFold
-from engine.log.chunks import Entry, chunk_key, decode_chunk, may_hold
+from engine.history import FOR_OTHERS, EventPlace, HistoryFold, refused_for_others
+from engine.log.chunks import chunk_key, decode_chunk, may_hold
 from engine.log.ports import Unavailable
 from engine.store.ports import LOG, Store
 from engine.views import client_view, read_through
 from schemas.answers import History, Why
 from schemas.authorization import Authorization, AuthorizationRequest
-from schemas.reasons import Reason
 from schemas.topics import Topic
 
 HISTORY_RECORDS_MAX: Final = 20_000_000  # of one partition, read for one answer: some seconds of a thread
 _HISTORIES_WAITING_MAX: Final = 8
 _OTHERS_SENTENCE: Final = "other histories are being read; ask again in a moment"
-_FOR_OTHERS: Final = (Reason.IN_USE.value, Reason.FIXED.value)
-
-
-class _RejectedEvent(msgspec.Struct):
-    source: str = ""
-    id: str = ""
-    client: str | None = None
-
-
-class _Rejected(msgspec.Struct):
-    reason: str
-    event: _RejectedEvent | str
-
-
-_decode_rejected = msgspec.json.Decoder(_Rejected).decode
 
 
 class EmbeddedViews:
@@ -119,27 +101,15 @@ class EmbeddedViews:
         """How often configuration was refused because of clients that use it."""
         found: Counter[EventPlace] = Counter()
         for value in self._values(number, Topic.REJECTIONS, end):
-            if not any(reason.encode() in value for reason in _FOR_OTHERS):
+            if not any(reason.encode() in value for reason in FOR_OTHERS):
                 continue
             for record in decode_chunk(value):
-                place = _refused_place(record)
-                if place is not None:
-                    found[place] += 1
+                name = refused_for_others(record.value)
+                if name is not None:
+                    found[record.at, *name] += 1
         return found
 
     def _values(self, number: int, topic: Topic, end: int) -> Iterator[bytes]:
         for _, value in self._store.scan(LOG, chunk_key(number, topic, 0), chunk_key(number, topic, end)):
             yield value
             time.sleep(0)  # lets go of the interpreter: the event loop must not wait for a reader
-
-
-def _refused_place(record: Entry) -> EventPlace | None:
-    """Where a rejection is of configuration that was refused for the sake of clients."""
-    try:
-        rejected = _decode_rejected(record.value)
-    except msgspec.ValidationError:
-        return None  # what was received has no such shape: it was not an event of configuration
-    event = rejected.event
-    if rejected.reason not in _FOR_OTHERS or isinstance(event, str) or event.client is not None:
-        return None
-    return record.at, event.source, event.id

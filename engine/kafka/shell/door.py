@@ -21,7 +21,7 @@ from schemas.outputs import Delivery
 STATUS_PATH: Final = "/v1/worker"
 
 _SERVED: Final = frozenset(
-    {"post_authorize", "get_client", "get_why", "get_health", "get_readiness", "get_metrics"},
+    {"post_authorize", "get_client", "get_why", "get_history", "get_health", "get_readiness", "get_metrics"},
 )
 
 

@@ -38,21 +38,29 @@ class Others:
     def __init__(self, forwarded: Counter) -> None:
         self._forwarded = forwarded
         self._client = httpx.AsyncClient(
-            timeout=_ASK_SECONDS_MAX,
             limits=httpx.Limits(max_connections=_CONNECTIONS_MAX),
             trust_env=False,  # a proxy of the environment is for what is outside of the cluster
         )
 
-    async def ask(self, url: str, path: str, params: dict[str, str] | None = None) -> httpx.Response:
+    async def ask(
+        self, url: str, path: str, params: dict[str, str] | None = None, *, seconds: float = _ASK_SECONDS_MAX
+    ) -> httpx.Response:
         """Raises Unavailable where this request has come by another worker, and where that one does not answer."""
-        return await self._ask("GET", url, path, params=params)
+        return await self._ask("GET", url, path, params=params, seconds=seconds)
 
     async def post(self, url: str, path: str, body: bytes) -> httpx.Response:
         """As ``ask``, with a body of JSON."""
         return await self._ask("POST", url, path, body=body)
 
     async def _ask(
-        self, method: str, url: str, path: str, *, params: dict[str, str] | None = None, body: bytes | None = None
+        self,
+        method: str,
+        url: str,
+        path: str,
+        *,
+        params: dict[str, str] | None = None,
+        body: bytes | None = None,
+        seconds: float = _ASK_SECONDS_MAX,
     ) -> httpx.Response:
         given = _asked.get(Headers())
         if HOP_HEADER in given:
@@ -65,7 +73,7 @@ class Others:
             headers["content-type"] = "application/json"
         try:
             response = await self._client.request(
-                method, url.rstrip("/") + path, params=params, content=body, headers=headers
+                method, url.rstrip("/") + path, params=params, content=body, headers=headers, timeout=seconds
             )
         except httpx.HTTPError as error:
             self._forwarded.labels("failed").inc()

@@ -1,23 +1,30 @@
 """What a worker answers to readers: of its own partitions from their committed state, of the others by asking."""
 
 from collections.abc import Callable, Mapping
+from typing import Final
 from urllib.parse import quote
 
 import msgspec
+from aiokafka.errors import KafkaError
 
 from engine.core.authorization import authorize
 from engine.core.state import State
 from engine.core.why import why
+from engine.kafka.client_history import SECONDS_MAX, LogHistories
 from engine.kafka.shell.holdings import Holdings
 from engine.kafka.shell.routing import Others
 from engine.kafka.task import PartitionTask, wall_clock
 from engine.log.ports import Unavailable
+from engine.partition.partition import Partition
 from engine.views import client_view, read_through
 from schemas.answers import History, Why
 from schemas.authorization import Authorization, AuthorizationRequest
 from schemas.money import MoneyError
 from schemas.topics import partition_of
 
+_HISTORY_SECONDS_MAX: Final = SECONDS_MAX + 5.0
+
+_decode_history = msgspec.json.Decoder(History).decode
 _decode_why = msgspec.json.Decoder(Why).decode
 _decode_authorization = msgspec.json.Decoder(Authorization).decode
 
@@ -31,6 +38,7 @@ class WorkerViews:
         url: str,
         holdings: Holdings,
         others: Others,
+        histories: LogHistories,
         owners: Callable[[], Mapping[int, str]],
         readiness: Callable[[], tuple[bool, str]],
     ) -> None:
@@ -38,6 +46,7 @@ class WorkerViews:
         self._url = url
         self._holdings = holdings
         self._others = others
+        self._histories = histories
         self._owners = owners
         self._readiness = readiness
 
@@ -59,8 +68,22 @@ class WorkerViews:
         return _decode_why(response.content) if response.status_code == 200 else None
 
     async def history(self, client: str, limit: int, before: int | None) -> History | None:
-        """A worker keeps none."""
-        raise Unavailable("a worker keeps no histories: the log has them")
+        """The client's history, out of the log as far as its owner is. Raises Unavailable while nobody has it, or too
+        many are being read."""
+        partition = self._partition(client)
+        if partition is None:
+            params = {"limit": str(limit)} | ({} if before is None else {"before": str(before)})
+            owner = self._owner(client)
+            response = await self._others.ask(owner, _path(client) + "/history", params, seconds=_HISTORY_SECONDS_MAX)
+            return _decode_history(response.content) if response.status_code == 200 else None
+        state = read_through(partition.state)
+        if state.balances.find(client) is None:
+            return None
+        number, end, clock = partition_of(client, self._partitions), partition.next_offset_of_events, state.clock
+        try:
+            return await self._histories.read(client, number, end, clock, limit=limit, before=before)
+        except KafkaError as error:
+            raise Unavailable(f"the log of the cluster cannot be read: {type(error).__name__}: {error}") from error
 
     async def authorize(self, request: AuthorizationRequest) -> Authorization:
         """Whether a usage may begin. Raises MoneyError, and Unavailable while nobody has the client."""
@@ -78,11 +101,14 @@ class WorkerViews:
 
     def _state(self, client: str) -> State | None:
         """Committed state of the client's partition, to be read before the next ``await``; None: not here."""
+        partition = self._partition(client)
+        return None if partition is None else read_through(partition.state)
+
+    def _partition(self, client: str) -> Partition | None:
         holding = self._holdings.find(partition_of(client, self._partitions))
         if holding is None or not isinstance(holding.work, PartitionTask):
             return None
-        partition = holding.work.state
-        return None if partition is None else read_through(partition.state)
+        return holding.work.state
 
     def _owner(self, client: str) -> str:
         number = partition_of(client, self._partitions)

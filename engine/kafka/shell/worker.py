@@ -11,6 +11,7 @@ from typing import Final, Protocol
 from prometheus_client import CollectorRegistry
 
 from engine.collector import spare_collector
+from engine.kafka.client_history import LogHistories
 from engine.kafka.metrics import TaskMetrics
 from engine.kafka.shell.commands import Commands
 from engine.kafka.shell.door import create_door
@@ -54,7 +55,8 @@ class Belonging(Protocol):
 
 class Worker:
     """One worker. ``join`` makes what gives it partitions; ``bound``: where its door listens already, if it has one;
-    ``ends_fenced``: whether it ends once others have taken over all it has, because nobody gives it anything again."""
+    ``history_records_max``: of a partition, read for one history; ``ends_fenced``: whether it ends once others have
+    taken over all it has, because nobody gives it anything again."""
 
     def __init__(
         self,
@@ -64,6 +66,7 @@ class Worker:
         bound: socket.socket | None,
         tell: Callable[[str], None],
         *,
+        history_records_max: int,
         ends_fenced: bool = False,
     ) -> None:
         self._options = options
@@ -79,6 +82,7 @@ class Worker:
         self._commands = Commands(self._holdings, tell, self._failed, self._count_command)
         self._membership = join(Hooks(self._revoked, self._assigned, self._commands.take, self._led))
         self._others = Others(self._metrics.forwarded)
+        self._histories = LogHistories(options, history_records_max)
         self._leader = Leader(
             options.partitions, self._others, self._metrics, tell, self._membership.urls, self._status
         )
@@ -174,6 +178,7 @@ class Worker:
             self._membership.url,
             self._holdings,
             self._others,
+            self._histories,
             self._membership.owners,
             lambda: readiness(self._holdings, self._membership),
         )

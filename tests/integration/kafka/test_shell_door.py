@@ -9,10 +9,13 @@ from typing import Any
 import httpx
 import pytest
 
+from engine.kafka.client_history import LogHistories
 from engine.kafka.shell.routing import HOP_HEADER
 from projections.api import new_key
+from schemas.money import format_money, parse_money
 from schemas.topics import partition_of
 from tests.integration.kafka.cluster import Cluster, assert_equal_to_replay
+from tests.integration.kafka.tasks import options_of
 from tests.integration.kafka.test_shell import PARTITIONS, Member
 from tests.integration.kafka.test_worker import CLIENTS, opening, traffic
 from tests.integration.processes import command
@@ -68,6 +71,10 @@ async def test_any_worker_answers_for_every_client_in_one_hop(broker: str, prefi
                 assert answers[0].json()["client"] == client
                 reasons = [asked(each, f"/v1/clients/{client}/why").json() for each in (first, second)]
                 assert reasons[0] == reasons[1]
+                histories = [asked(each, f"/v1/clients/{client}/history?limit=1000").json() for each in (first, second)]
+                assert histories[0] == histories[1]
+                moved = sum(parse_money(entry["amount"]) for entry in histories[0]["entries"])
+                assert format_money(moved) == answers[0].json()["live"]
                 allowed = [authorized(each, client) for each in (first, second)]
                 assert allowed[0] == allowed[1]
                 assert allowed[0]["allowed"]
@@ -80,12 +87,16 @@ async def test_any_worker_answers_for_every_client_in_one_hop(broker: str, prefi
             assert int(hopped.headers["retry-after"]) > 0
             assert asked(first, "/v1/clients/nobody").status_code == 404
             assert asked(second, "/v1/clients/nobody").status_code == 404
+            assert asked(second, "/v1/clients/nobody/history").status_code == 404
 
             code, output, errors = command("balance", other, "--url", first.url, "--json")
             assert code == 0, errors
             assert f'"client": "{other}"' in output
             code, output, errors = command("why", other, "--url", first.url)
             assert code == 0, errors
+            code, output, errors = command("history", other, "--limit", "1", "--url", first.url)
+            assert code == 0, errors
+            assert len(output.splitlines()) == 2
 
             second.kill()
             gone = asked(first, f"/v1/clients/{other}")
@@ -94,6 +105,21 @@ async def test_any_worker_answers_for_every_client_in_one_hop(broker: str, prefi
             first.given(4)
             await until(lambda: asked(first, f"/v1/clients/{other}").status_code == 200)
             assert first.stop() == 0, first.errors
+
+
+async def test_a_history_that_is_too_long_is_said_to_be(broker: str, prefix: str, tmp_path: Path) -> None:
+    async with Cluster(broker, prefix, PARTITIONS) as cluster:
+        await cluster.produce([*opening(), *traffic(10, 20)])
+        options = await options_of(cluster, tmp_path)
+        number = partition_of("k-0", PARTITIONS)
+        end = (await cluster.read("events"))[number][-1].offset + 1
+        long = await LogHistories(options, end - 1).read("k-0", number, end, 0, limit=9, before=None)
+        assert (long.cut, long.entries) == (True, [])
+        assert long.sentence is not None
+        assert f"has {end} records, and at most {end - 1} are read for an answer" in long.sentence
+        whole = await LogHistories(options, end).read("k-0", number, end, 0, limit=9, before=None)
+        assert not whole.cut
+        assert whole.entries[-1].type == "client"
 
 
 async def test_commands_reach_the_worker_that_has_the_partition(broker: str, prefix: str, tmp_path: Path) -> None:
