@@ -7,7 +7,8 @@ The command line also treats any exception that has a ``retriable`` attribute (t
 class OperationalError(Exception):
     """Something outside the program's own logic went wrong. ``str`` says what was found and what to do.
 
-    ``retriable``: the same call may work later. ``exit_code``: 1 failed, 2 wrong use.
+    ``retriable``: the same call may work later. ``exit_code``: 1 failed, 2 wrong use, 3 another process
+    does this work now.
     """
 
     retriable = False

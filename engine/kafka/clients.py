@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import UnknownTopicOrPartitionError
-from aiokafka.structs import ConsumerRecord, RecordMetadata
+from aiokafka.structs import ConsumerRecord, OffsetAndMetadata, RecordMetadata
 
 from engine.connection import Connection
 
@@ -86,7 +86,9 @@ class Producer(Protocol):
         headers: list[tuple[str, bytes]],
     ) -> "asyncio.Future[RecordMetadata]": ...
 
-    async def send_offsets_to_transaction(self, offsets: dict[TopicPartition, int], group_id: str) -> None: ...
+    async def send_offsets_to_transaction(
+        self, offsets: dict[TopicPartition, OffsetAndMetadata], group_id: str
+    ) -> None: ...
 
     def create_batch(self) -> BatchBuilder: ...
 

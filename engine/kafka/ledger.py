@@ -1,11 +1,14 @@
 """Where a consumer of notifications stands and what it has settled, on the cluster (ADR 21).
 
 One transaction holds deliveries and positions: the positions as offsets of the consumer's group, so that the usual
-tools show its lag. The transactional id is the consumer's name: a copy that starts fences the one before.
+tools show its lag. The transactional id is the consumer's name: a copy that starts fences the one before, and signs the
+positions. So whoever is fenced, or begins anew, finds out whether a copy has taken over: then it ends. Where none has,
+a transaction of its own was open for too long, and it goes on.
 """
 
 import asyncio
 import time
+import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Final
@@ -13,7 +16,7 @@ from typing import Final
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
-from aiokafka.structs import RecordMetadata
+from aiokafka.structs import OffsetAndMetadata, RecordMetadata
 
 from engine.failures import OperationalError
 from engine.kafka.clients import Connection, Producer, open_consumer, open_producer
@@ -32,7 +35,12 @@ _COORDINATOR_SECONDS: Final = 0.2  # a cluster that never had a group makes the 
 
 
 class TakenOver(OperationalError):  # noqa: N818  # it names a state
-    """Another process of the same consumer has started; nothing that this one had not recorded will be."""
+    """Another process of the same consumer has started; nothing that this one had not recorded will be.
+
+    ``exit_code`` is its own: a supervisor that started this one again would end the other, and so on for ever.
+    """
+
+    exit_code = 3
 
 
 class Ledger:
@@ -53,6 +61,8 @@ class Ledger:
         self._settled = SettledIds()
         self._scanned: dict[TopicPartition, int] = {}
         self._refreshed = -REFRESH_SECONDS
+        self._signature = uuid.uuid4().hex
+        self._signed = False
         self._taken: TakenOver | None = None
         self._lock = asyncio.Lock()
 
@@ -111,19 +121,14 @@ class Ledger:
                     )
                 )
             if positions:
-                offsets = {TopicPartition(self._source, number): offset for number, offset in positions.items()}
-                await producer.send_offsets_to_transaction(offsets, self._group)
+                await producer.send_offsets_to_transaction(self._offsets(positions), self._group)
             await asyncio.gather(*written)
             await producer.commit_transaction()
         except BaseException as error:
             # It may or may not have been done: the next use asks the cluster, which by then has decided.
             await self.close()
             if isinstance(error, ProducerFenced | InvalidProducerEpoch):
-                self._taken = TakenOver(
-                    f"another {self._consumer} has started on this cluster, or this one stood still for too long:"
-                    " it ends, so that nothing is sent by two; run one at a time"
-                )
-                raise self._taken from error
+                await self._check_owner()
             raise
         self._positions |= positions
         for each in deliveries:
@@ -134,10 +139,14 @@ class Ledger:
         if self._taken is not None:
             raise self._taken
         if self._producer is None:
+            await self._check_owner()  # before the start, which would fence it
             producer = open_producer(self._connection, self._group)
             try:
                 await producer.start()
-                self._positions = await self._committed()
+                # A place of 0 is none: what was never read is read from the begin.
+                found = await self._committed()
+                self._positions = {number: each.offset for number, each in found.items() if each.offset > 0}
+                await self._sign(producer)
                 await self._scan()
             except BaseException:
                 with suppress(KafkaError, TimeoutError):
@@ -146,8 +155,31 @@ class Ledger:
             self._producer = producer
         return self._producer
 
-    async def _committed(self) -> dict[int, int]:
-        """The group's offsets."""
+    async def _sign(self, producer: Producer) -> None:
+        """Writes the positions as they are, so that they are this copy's; where there are none, a first one of 0."""
+        await producer.begin_transaction()
+        await producer.send_offsets_to_transaction(self._offsets(self._positions or {0: 0}), self._group)
+        await producer.commit_transaction()
+        self._signed = True
+        self._refreshed = time.monotonic()
+
+    async def _check_owner(self) -> None:
+        """Raises TakenOver where another copy has signed since this one did."""
+        if self._signed and any(each.metadata != self._signature for each in (await self._committed()).values()):
+            self._taken = TakenOver(
+                f"another {self._consumer} has started on this cluster: this one ends, so that nothing is sent by two;"
+                " run one at a time"
+            )
+            raise self._taken
+
+    def _offsets(self, positions: Mapping[int, int]) -> dict[TopicPartition, OffsetAndMetadata]:
+        return {
+            TopicPartition(self._source, number): OffsetAndMetadata(offset, self._signature)
+            for number, offset in positions.items()
+        }
+
+    async def _committed(self) -> dict[int, OffsetAndMetadata]:
+        """The group's offsets, with who signed them."""
         asked = [TopicPartition(self._source, number) for number in range(self._partitions)]
         for left in reversed(range(_COORDINATOR_TRIES_MAX)):
             try:
@@ -157,7 +189,7 @@ class Ledger:
                     raise
                 await asyncio.sleep(_COORDINATOR_SECONDS)
             else:
-                return {place.partition: each.offset for place, each in found.items() if each.offset >= 0}
+                return {place.partition: each for place, each in found.items() if each.offset >= 0}
         raise AssertionError("the last try returns or raises")
 
     async def _scan(self) -> None:

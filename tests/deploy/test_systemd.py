@@ -6,6 +6,7 @@ from typing import Final
 
 import pytest
 
+from engine.kafka.ledger import TakenOver
 from tests.deploy.command_lines import parse
 
 UNITS: Final = sorted((Path(__file__).resolve().parents[2] / "deploy" / "systemd").glob("*.service"))
@@ -52,6 +53,12 @@ def test_it_is_stopped_gently_restarted_and_not_root(unit: Path) -> None:
     assert (service["User"], service["KillSignal"], service["Restart"]) == ("plimsoll", "SIGTERM", "always")
     assert int(service["TimeoutStopSec"]) > 5  # a handover takes up to five seconds
     assert service["ProtectSystem"] == "strict"
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
+def test_a_notifier_that_was_taken_over_from_stays_down(unit: Path) -> None:
+    taken = _settings(unit)["Service"].get("RestartPreventExitStatus")
+    assert taken == (str(TakenOver.exit_code) if COMMANDS[unit.name] in ("mailer", "sms") else None)
 
 
 @pytest.mark.parametrize("unit", [unit for unit in UNITS if "--data" in unit.read_text()], ids=lambda unit: unit.name)

@@ -49,6 +49,29 @@ async def test_a_copy_that_starts_fences_the_one_before(bench: KafkaBench) -> No
     assert await recorded(bench) == [("n-1", "mailer"), ("n-2", "mailer")]
 
 
+async def test_a_copy_that_has_recorded_nothing_yet_has_taken_over_all_the_same(bench: KafkaBench) -> None:
+    assert dict(await bench.log.positions("mailer")) == {}
+    async with await KafkaNotificationLog.open(bench.connection, bench.prefix) as later:
+        assert dict(await later.positions("mailer")) == {}
+        with pytest.raises(TakenOver) as caught:
+            await bench.log.commit("mailer", {0: 1}, [suite._delivery("n-1")])
+        assert caught.value.exit_code == 3
+        await later.commit("mailer", {0: 1}, [suite._delivery("n-1")])
+
+
+async def test_one_whose_transaction_was_ended_by_the_broker_goes_on(bench: KafkaBench) -> None:
+    """A broker that ends a transaction after its timeout fences whoever had it, as a copy would that does not sign."""
+    await bench.log.commit("mailer", {0: 1}, [suite._delivery("n-1")])
+    fencing = open_producer(bench.connection, f"{bench.prefix}plimsoll-mailer")
+    await fencing.start()
+    await fencing.stop()
+    with pytest.raises(Unavailable):
+        await bench.log.commit("mailer", {0: 2}, [suite._delivery("n-2")])
+    await bench.log.commit("mailer", {0: 2}, [suite._delivery("n-2")])
+    assert dict(await bench.log.positions("mailer")) == {0: 2}
+    assert await recorded(bench) == [("n-1", "mailer"), ("n-2", "mailer")]
+
+
 async def test_consumers_of_one_cluster_do_not_fence_each_other(bench: KafkaBench) -> None:
     await bench.log.commit("mailer", {0: 1}, [suite._delivery("n-1")])
     async with await KafkaNotificationLog.open(bench.connection, bench.prefix) as later:
