@@ -57,10 +57,14 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MetricsOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What is measured in passing is always counted; this is what costs something to ask."""
+    """What is measured in passing is always counted; this is what costs something to ask, and where it is told."""
 
     refresh_seconds: Annotated[int, msgspec.Meta(ge=1, le=3600)] = 5
     """How often store sizes and timers due are measured; they cost the store a few milliseconds."""
+    host: Annotated[str, msgspec.Meta(min_length=1)] = "127.0.0.1"
+    """Where `mailer` and `sms` serve their metrics, without a key; `run` and `worker` do it at their door."""
+    port: Annotated[int, msgspec.Meta(ge=1, le=65_535)] | None = None
+    """None: they serve none. Two of them on one machine need two ports: give each by its flag."""
 
 
 class KafkaOptions(Connection, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -35,6 +35,7 @@ class Notifier(msgspec.Struct, frozen=True):
     engine: str
     key: str | None
     kafka: KafkaOptions | None
+    metrics_host: str
     metrics_port: int | None
     tell: Callable[[str], None]
 
@@ -61,9 +62,21 @@ def notifier_options(command: Callable[[Notifier], None]) -> Callable[..., Any]:
     """The options of a notifier; the command is called with what they come to."""
 
     @functools.wraps(command)
-    def with_notifier(*, config: Config, engine: str, key: str | None, metrics_port: int | None, as_json: bool) -> None:
+    def with_notifier(
+        *,
+        config: Config,
+        engine: str,
+        key: str | None,
+        metrics_host: str | None,
+        metrics_port: int | None,
+        as_json: bool,
+    ) -> None:
+        port = config.metrics.port if metrics_port is None else metrics_port
+        if metrics_host is not None and port is None:
+            raise WrongUse("--metrics-host: expected --metrics-port with it, found none")
         tell = speaker(as_json, err=True)
-        command(Notifier(config, engine, key, kafka_unless(config, "engine"), metrics_port, tell))
+        host = metrics_host or config.metrics.host
+        command(Notifier(config, engine, key, kafka_unless(config, "engine"), host, port, tell))
 
     options: list[Callable[[Callable[..., Any]], Callable[..., Any]]] = [
         click.option(
@@ -76,7 +89,14 @@ def notifier_options(command: Callable[[Notifier], None]) -> Callable[..., Any]:
         click.option("--key", envvar="PLIMSOLL_KEY", help="Bearer key with scope operate. [env: PLIMSOLL_KEY]"),
         cluster_options,
         click.option(
-            "--metrics-port", type=click.IntRange(1, 65_535), help="Serve Prometheus metrics on this loopback port."
+            "--metrics-port",
+            type=click.IntRange(1, 65_535),
+            help="Serve Prometheus metrics on this port, to whoever asks. Default: metrics.port, which is none.",
+        ),
+        click.option(
+            "--metrics-host",
+            metavar="ADDRESS",
+            help="Address to serve them on. Default: metrics.host, which is this machine's own.",
         ),
         json_option,
     ]
@@ -93,7 +113,7 @@ async def _run(notifier: Notifier, consume: Consume) -> None:
         loop.add_signal_handler(number, stop.set)
     registry = CollectorRegistry()
     metrics = NotifierMetrics(registry)
-    with _served(registry, notifier.metrics_port):
+    with _served(registry, notifier.metrics_host, notifier.metrics_port):
         async with _opened(notifier, stop) as log:
             if log is None:
                 return
@@ -124,15 +144,15 @@ async def _opened(notifier: Notifier, stop: asyncio.Event) -> AsyncIterator[Noti
 
 
 @contextlib.contextmanager
-def _served(registry: CollectorRegistry, port: int | None) -> Iterator[None]:
-    """The metrics on a loopback port while the process runs."""
+def _served(registry: CollectorRegistry, host: str, port: int | None) -> Iterator[None]:
+    """The metrics on a port while the process runs."""
     if port is None:
         yield
         return
     try:
-        server, thread = start_http_server(port, "127.0.0.1", registry)
+        server, thread = start_http_server(port, host, registry)
     except OSError as error:
-        raise OperationalError(f"--metrics-port {port}: cannot listen there: {error.strerror}") from None
+        raise OperationalError(f"the metrics cannot listen on {host}, port {port}: {error.strerror}") from None
     try:
         yield
     finally:

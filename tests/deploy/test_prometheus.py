@@ -13,6 +13,7 @@ from engine.kafka.metrics import TaskMetrics
 from engine.kafka.shell.metrics import ShellMetrics
 from notifiers.metrics import NotifierMetrics
 from projections.api.measures import Measures
+from tests.deploy.command_lines import parse
 from tests.deploy.test_compose import SERVICES
 
 DEPLOY: Final = Path(__file__).resolve().parents[2] / "deploy"
@@ -88,6 +89,6 @@ def test_jobs_are_what_the_alerts_call_them_and_targets_what_the_compose_file_st
     workers = jobs["plimsoll-worker"]["static_configs"][0]["targets"]
     assert [target.split(":")[0] for target in workers] == [name for name in SERVICES if name.startswith("worker")]
     (mailer,) = jobs["plimsoll-notifier"]["static_configs"][0]["targets"]
-    assert mailer == f"127.0.0.1:{SERVICES['mailer']['command'][-1]}"
-    assert SERVICES["mailer"]["network_mode"] == "service:prometheus"
+    params = parse(SERVICES["mailer"]["command"]).params
+    assert (mailer, params["metrics_host"]) == (f"mailer:{params['metrics_port']}", "0.0.0.0")  # inside of the containers
     assert _read("prometheus.yml")["rule_files"] == ["alerts.yml"]
