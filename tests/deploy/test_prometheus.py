@@ -90,5 +90,5 @@ def test_jobs_are_what_the_alerts_call_them_and_targets_what_the_compose_file_st
     assert [target.split(":")[0] for target in workers] == [name for name in SERVICES if name.startswith("worker")]
     (mailer,) = jobs["plimsoll-notifier"]["static_configs"][0]["targets"]
     params = parse(SERVICES["mailer"]["command"]).params
-    assert (mailer, params["metrics_host"]) == (f"mailer:{params['metrics_port']}", "0.0.0.0")  # inside of the containers
+    assert (mailer, params["metrics_host"]) == (f"mailer:{params['metrics_port']}", "0.0.0.0")
     assert _read("prometheus.yml")["rule_files"] == ["alerts.yml"]
