@@ -41,6 +41,9 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Clients held whole, with settings and rules: needed when a charge does more than lower a balance."""
     store_cache_bytes: Annotated[int, msgspec.Meta(ge=1024 * 1024, le=2**40)] = 64 * 1024 * 1024
     """RocksDB's block cache: what is read often of what does not fit above."""
+    dedupe_filter_bytes: Annotated[int, msgspec.Meta(ge=64, le=2**40)] = 32 * 1024 * 1024
+    """What says of most new events, without a look into the store, that they are no repeats; once for each of the two
+    spans of the dedupe window. A bit an event: beyond that many in a week it says little, and nothing wrong."""
     keep_changes_seconds: Annotated[int, msgspec.Meta(ge=3600, le=10 * 366 * 86_400)] = 86_400
     """How long changes stay in the log for readers that are behind; the last of each client is in the state."""
     keep_outputs_seconds: Annotated[int, msgspec.Meta(ge=86_400, le=10 * 366 * 86_400)] = 30 * 86_400

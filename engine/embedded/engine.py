@@ -29,7 +29,7 @@ from engine.embedded.routes import Routes
 from engine.log.ports import Answer, Overloaded, Unavailable
 from engine.metrics import EngineMetrics
 from engine.partition.partition import Bounds, Partition
-from engine.partition.seen import SeenFamilies
+from engine.partition.seen import FILTER_BYTES, SeenFamilies
 from engine.store.ports import STATE, Batch, Store, StoreError
 from schemas.codec import decode
 from schemas.events import AnyEvent, Tick
@@ -57,6 +57,7 @@ class EmbeddedOptions(msgspec.Struct, frozen=True, kw_only=True):
     balances_max: int = 240_000
     accounts_max: int = 1_200
     store_cache_bytes: int = 64 * 1024 * 1024
+    dedupe_filter_bytes: int = FILTER_BYTES
     keep_changes_seconds: int = 86_400
     keep_outputs_seconds: int = 30 * 86_400
 
@@ -96,7 +97,7 @@ class EmbeddedEngine:
         self._clock = clock
         _check_format(store, options)
         store.sync()  # what the last process wrote and did not sync is read from here on as durable
-        self._families = SeenFamilies(store)
+        self._families = SeenFamilies(store, options.dedupe_filter_bytes)
         bounds = Bounds(
             balances_max=max(1, options.balances_max // options.partitions),
             accounts_max=max(1, options.accounts_max // options.partitions),

@@ -94,6 +94,7 @@ def _engine_options(options: EngineOptions) -> EmbeddedOptions:
         balances_max=options.balances_max,
         accounts_max=options.accounts_max,
         store_cache_bytes=options.store_cache_bytes,
+        dedupe_filter_bytes=options.dedupe_filter_bytes,
         keep_changes_seconds=options.keep_changes_seconds,
         keep_outputs_seconds=options.keep_outputs_seconds,
     )

@@ -26,6 +26,8 @@ class TaskOptions(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     batch_wait_ms: int = 100
     balances_max: int = 20_000
     accounts_max: int = 4_000
+    dedupe_filter_bytes: int = 4 * 1024 * 1024
+    """For each owned partition and span of the dedupe window: a bit an event (``engine.partition.seen``)."""
     restores_max: int = 4
     """Restores side by side, one core's worth: more would only share it and hold more fetches in memory."""
     caught_up_records_max: int = 10_000

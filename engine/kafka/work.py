@@ -55,7 +55,7 @@ class Work:
         self._uncounted = _OWN if number == 0 else _OWN.union(CONFIGURATION, DELETED)
         self._changelog = (options.changelog(number).topic, number)
         self.committed_to = committed_to
-        self._families = SeenFamilies(store)
+        self._families = SeenFamilies(store, options.dedupe_filter_bytes)
         self._partition = self._open()
         self._view: Partition | None = None
         self._records: Sequence[Record] = ()

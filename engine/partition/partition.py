@@ -65,7 +65,7 @@ class Partition:
         self._dues = StoredDueIndex(store, number)
         self._references = StoredReferences(store, number)
         self.revisions = StoredRevisions(store, number)
-        self._seen = StoredSeen(store, families)
+        self._seen = StoredSeen(families)
         self._prefixes = [
             keys.prefix(number, letter) for letter in (keys.BALANCE, keys.ACCOUNT, keys.LEDGER, keys.GRANTS)
         ]

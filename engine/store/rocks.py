@@ -1,10 +1,11 @@
 """RocksDB through rocksdict, raw mode: the options, and why they are what they are (``benchmarks/README.md``)."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
+from weakref import WeakSet
 
 from rocksdict import (
     BlockBasedIndexType,
@@ -74,6 +75,7 @@ class RocksStore:
             raise _error(path, f"{error.strerror or error}") from error
         except Exception as error:  # rocksdict raises bare Exception with RocksDB's own status text
             raise _error(path, str(error)) from error
+        self._scans: WeakSet[Generator[tuple[bytes, bytes], None, None]] = WeakSet()
         self._families: dict[str, Rdict] = {}
         self._handles: dict[str, ColumnFamily] = {}
         for name in names:
@@ -143,6 +145,11 @@ class RocksStore:
         return read
 
     def scan(self, family: str, begin: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+        found = self._scan(family, begin, end)
+        self._scans.add(found)
+        return found
+
+    def _scan(self, family: str, begin: bytes, end: bytes) -> Generator[tuple[bytes, bytes], None, None]:
         bounds = ReadOptions()
         bounds.set_iterate_upper_bound(end)
         bounds.set_total_order_seek(True)
@@ -205,6 +212,8 @@ class RocksStore:
         # A store whose disk failed can neither be flushed nor closed well; its log is what counts.
         with suppress(Exception):
             self._db.flush_wal(True)
+        for begun in list(self._scans):
+            begun.close()  # its cursor would keep the database open
         self._handles.clear()
         for opened in (*self._families.values(), self._db):  # one that is left open, by a reader, keeps the lock
             with suppress(Exception):

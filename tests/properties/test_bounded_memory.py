@@ -32,7 +32,7 @@ class Engine:
 
     def __init__(self, disk: Disk, bounds: Bounds) -> None:
         self.store = SimulatedStore(disk)
-        families = SeenFamilies(self.store)
+        families = SeenFamilies(self.store, 64 if bounds is TINY else 4096)
         self._partitions = [Partition(self.store, number, families, bounds) for number in range(PARTITIONS)]
 
     def commit(self, lines: Sequence[bytes], now: int) -> list[Answer | None]:

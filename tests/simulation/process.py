@@ -49,6 +49,7 @@ class Process:
             queue_records_max=12 if world.faults.small_queue else 10_000,
             balances_max=world.random.choice((PARTITIONS, 1000)),
             accounts_max=world.random.choice((PARTITIONS, 1000)),
+            dedupe_filter_bytes=64,  # soon so full that both of its answers are common
         )
         self._engine: EmbeddedEngine | None = None
         self._stop = asyncio.Event()
