@@ -75,6 +75,7 @@ class EmbeddedViews:
 
     async def authorize(self, request: AuthorizationRequest) -> Authorization:
         """Whether a usage may begin, as things stand between two commits."""
+        self._engine.note_reader()
         return authorize(self._state(request.client), request, self._engine.now())
 
     def ready(self) -> tuple[bool, str]:

@@ -62,6 +62,38 @@ async def test_a_commit_takes_no_more_than_its_bound(tmp_path: Path) -> None:
         assert one.store.writes == writes + 2, "three submissions of three fit into ten"
 
 
+@pytest.mark.parametrize(("reading", "commits"), [(False, 1), (True, 2)])
+async def test_a_commit_is_shorter_while_somebody_reads(tmp_path: Path, reading: bool, commits: int) -> None:
+    async with running(tmp_path, beside_readers_max=10) as one:
+        await one.send(client("c-1"))
+        if reading:
+            one.engine.note_reader()
+        writes = one.store.writes
+        await asyncio.gather(*(one.send(_charge(3 * n), _charge(3 * n + 1), _charge(3 * n + 2)) for n in range(6)))
+        assert one.store.writes == writes + commits
+
+
+async def test_a_long_queue_is_worked_off_in_longer_commits(tmp_path: Path) -> None:
+    async with running(tmp_path, beside_readers_max=10) as one:
+        await one.send(client("c-1"))
+        one.engine.note_reader()
+        writes = one.store.writes
+        await asyncio.gather(*(one.send(_charge(number)) for number in range(80)))
+        assert one.store.writes == writes + 7, "20, 15, 11, and then 10 at a time"
+
+
+async def test_what_came_in_during_a_commit_has_its_turn_before_the_next(tmp_path: Path) -> None:
+    async with running(tmp_path, batch_records_max=1) as one:
+        await one.send(client("c-1"))
+        first = one.store.writes + 1
+        sending = [asyncio.create_task(one.send(_charge(number))) for number in range(2)]
+        while one.store.writes < first:  # noqa: ASYNC110  # turn by turn: an event would take turns of its own
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)  # as a request that was read in the turn before this one
+        assert one.store.writes == first
+        await asyncio.gather(*sending)
+
+
 async def test_durability_os_answers_before_the_sync(tmp_path: Path) -> None:
     async with running(tmp_path, durability="os") as one:
         one.store.gate.clear()
