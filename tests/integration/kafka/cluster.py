@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Any, Final
 
 import msgspec
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from engine.core.fold import new_outcome
 from engine.core.outcome import Outcome
@@ -42,6 +42,7 @@ class Cluster:
         self.partitions = partitions
         self._producer: Any = None  # Any: aiokafka's clients have no annotations
         self._consumer: Consumer = open_consumer(self.connection, "test")
+        self._plain: Any = AIOKafkaConsumer(**security(self.connection))  # it sees what is open too
 
     async def __aenter__(self) -> "Cluster":
         admin = open_admin(self.connection)
@@ -51,11 +52,13 @@ class Cluster:
         self._producer = AIOKafkaProducer(**security(self.connection))
         await self._producer.start()
         await self._consumer.start()
+        await self._plain.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._producer.stop()
         await self._consumer.stop()
+        await self._plain.stop()
 
     async def produce(self, lines: Sequence[bytes], *, at_ms: int | None = None) -> None:
         """Events to their clients' partitions, configuration through its writer, what is neither to every partition.
@@ -133,9 +136,21 @@ class Cluster:
     async def settled(self) -> list[list[Any]]:
         """The records of `events` once all of them, and every leg that follows from them, are worked off."""
         async with asyncio.timeout(_SECONDS_MAX):
-            while (events := await self._settled()) is None:
+            while (events := await self._settled()) is None or not await self.is_whole():
                 await self._moved()
         return events
+
+    async def is_whole(self) -> bool:
+        """Whether no transaction is open: its marks come partition by partition, and what one already says is committed
+        another may still hold back."""
+        places = [
+            TopicPartition(self.prefix + name, number)
+            for name in (*(topic.value for topic in (Topic.EVENTS, Topic.CHANGES, *OUTPUTS)), CHANGELOG)
+            for number in range(self.partitions)
+        ]
+        stable: dict[TopicPartition, int] = await self._consumer.end_offsets(places)
+        ends: dict[TopicPartition, int] = await self._plain.end_offsets(places)
+        return stable == ends
 
     async def written(self, topic: Topic, text: bytes) -> None:
         """Returns when a record of an output topic holds that text."""

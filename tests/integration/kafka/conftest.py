@@ -2,6 +2,8 @@
 
 import os
 import secrets
+import shutil
+import signal
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -28,10 +30,16 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @contextmanager
 def broker_of(errors: Path, environment: Mapping[str, str]) -> Iterator[str]:
-    """``HOST:PORT`` of a broker that ``run.sh`` starts with that environment; what it tells goes to ``errors``."""
+    """``HOST:PORT`` of a broker that ``run.sh`` starts with that environment; what it tells goes to ``errors``.
+
+    It is killed at the end: in order it would close thousands of partitions, which nobody opens again.
+    """
+    data = errors.with_name("data")
     with (
         errors.open("wb") as told,
-        subprocess.Popen([_RUN], stdout=subprocess.PIPE, stderr=told, text=True, env=environment) as run,
+        subprocess.Popen(
+            [_RUN], stdout=subprocess.PIPE, stderr=told, text=True, env={**environment, "KAFKA_DATA": str(data)}
+        ) as run,
     ):
         assert run.stdout is not None
         found = run.stdout.readline().split()
@@ -41,8 +49,9 @@ def broker_of(errors: Path, environment: Mapping[str, str]) -> Iterator[str]:
         try:
             yield found[1]
         finally:
-            run.terminate()
-            run.wait(_STOP_SECONDS_MAX)
+            os.kill(int((data / "node-1" / "pid").read_text(encoding="ascii")), signal.SIGKILL)
+            run.wait(_STOP_SECONDS_MAX)  # it ends with its node
+            shutil.rmtree(data)
 
 
 @pytest.fixture

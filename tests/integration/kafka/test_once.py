@@ -17,7 +17,7 @@ from tests.integration.kafka.test_worker import event
 pytestmark = pytest.mark.kafka
 
 PARTITIONS = 3
-SECONDS = 60.0
+SECONDS = 120.0
 A, B = "k-0", "k-1"
 
 
@@ -49,9 +49,10 @@ async def worked_off(cluster: Cluster, partitions: Sequence[int]) -> None:
     """Returns when the engine is at the end of those partitions."""
     async with asyncio.timeout(SECONDS):
         while True:
+            whole = await cluster.is_whole()
             events, positions = await cluster.read(Topic.EVENTS.value), await cluster.positions()
             ends = [records[-1].offset + 1 if records else 0 for records in events]
-            if all(positions[number] == ends[number] for number in partitions):
+            if whole and all(positions[number] == ends[number] for number in partitions) and await cluster.is_whole():
                 return
 
 

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from engine.kafka.clients import Connection
-from engine.kafka.topics import POLICIES
+from engine.kafka.topics import POLICIES, shell_topics
 from schemas.outputs import encode_output
 from tests.fakes.notifications import notification
 from tests.fakes.smtp_peer import SmtpPeer
@@ -24,6 +24,7 @@ from tests.integration.processes import Process, command
 pytestmark = pytest.mark.kafka
 
 USER: Final = "plimsoll"
+TOPICS: Final = len(POLICIES) + len(shell_topics("", "plimsoll", 1))
 PASSWORD: Final = "correct-horse-battery"
 PARTITIONS: Final = 2
 
@@ -175,10 +176,10 @@ def test_a_broker_that_makes_whatever_is_asked_for_is_not_asked(secured: Secured
     code, out, err = command("check", "--config", config, "--json")
     assert (code, err) == (1, "")
     assert f"found none that 'plimsoll' may see with the prefix '{prefix}': run `plimsoll topics create`" in out
-    assert "auto.create.topics.enable is true" in out
+    assert "auto.create.topics.enable: expected false, found true" in out
     code, out, err = command("topics", "create", "--config", config, "--partitions", "1", "--json")
     assert (code, err) == (0, "")
-    assert out.count('"created"') == len(POLICIES)
+    assert out.count('"created"') == TOPICS
 
 
 def test_a_certificate_for_another_host_is_taken_only_where_that_is_said(secured: Secured, prefix: str) -> None:
