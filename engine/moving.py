@@ -198,12 +198,12 @@ class _Log:
             out = new_outcome()
             try:
                 self._folding.fold(self._state, record, out)
-            except AssertionError:
+            except (AssertionError, OperationalError, MemoryError):
                 raise
             except Exception as error:
                 raise HistoryError(
-                    f"the engine breaks at an event of the history ({type(error).__name__}: {error}): report it. "
-                    f"The event: {record.raw[:200].decode(errors='replace')}"
+                    f"the engine breaks at {_named(record)} of the history, in partition {self.number} "
+                    f"({type(error).__name__}): report it"
                 ) from error
             self._note_legs(record, out)
             answer = out.answers[0]
@@ -236,6 +236,14 @@ class _Log:
         self._in_flight[raw] += by
         if not self._in_flight[raw]:
             del self._in_flight[raw]
+
+
+def _named(record: Record) -> str:
+    """An event by what it is called; what it holds (addresses, amounts) is nobody's who reads a sentence."""
+    event = record.event
+    if isinstance(event, Refusal | Tick | TransferLeg | TransferOutcome):
+        return "an event"
+    return f"the event {event.id!r} of {event.source!r}"
 
 
 def exported(step: Step) -> bytes | None:

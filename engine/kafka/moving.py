@@ -5,7 +5,7 @@
 3. `events` to LogAppendTime;
 4. `configuration`, with what the writer of configuration has to know; then all the other topics, without which no
    worker starts;
-5. `moving` is deleted.
+5. a last transaction proves that no later move has begun; `moving` is deleted.
 
 Killed anywhere, `moving` is there: the next move says so, and begins anew where it is told to.
 """
@@ -23,7 +23,7 @@ from aiokafka.errors import InvalidProducerEpoch, ProducerFenced, for_code
 
 from engine.core.configuration import key_of
 from engine.failures import WrongUse
-from engine.kafka.clients import Connection, Producer, open_admin, open_producer
+from engine.kafka.clients import TRANSACTION_MS_MAX, Connection, Producer, open_admin, open_producer
 from engine.kafka.configuration import revision_headers
 from engine.kafka.definitions import Definition, Definitions
 from engine.kafka.folding import ENGINE_HEADER, MOVED_HEADER, REFUSED_HEADER, refuse_moved
@@ -102,8 +102,13 @@ async def move(
             await topics.close_events()
             await topics.make(CONFIGURATION)
             await writer.write_definitions()
+            await topics.make_others()
+            await writer.prove()
         except (ProducerFenced, InvalidProducerEpoch) as error:
-            raise TopicError("another move into these topics was started: this one ends") from error
+            raise TopicError(
+                "another move into these topics was started, or this one stood still for more than "
+                f"{TRANSACTION_MS_MAX // 1000} s: it ends; if no other runs, say --restart to begin it anew"
+            ) from error
         await topics.finish()
         return writer.totals
 
@@ -211,6 +216,12 @@ class _Writer:
             records: list[Sent] = [(now, *record, []) for record in known[begin : begin + _RECORDS_MAX]]
             await transact(self._producer, {self._definitions.place: records})
 
+    async def prove(self) -> None:
+        """A record that is there already, once more. Raises ProducerFenced where a later move has begun: then what is
+        beside the marker is that one's, and the marker too."""
+        record: Sent = (time.time_ns() // 1_000_000, *self._definitions.put_last(self._definitions.last), [])
+        await transact(self._producer, {self._definitions.place: [record]})
+
     def _put_delivery(self, client: str, record: bytes, consumer: str, notification: str) -> None:
         self.totals.deliveries += 1
         place = (self._deliveries, partition_of(client, self._options.partitions))
@@ -292,8 +303,8 @@ class _Topics:
                 if code:
                     raise TopicError(f"the topic {topic} could not be altered: {message or for_code(code).__name__}")
 
-    async def finish(self) -> None:
-        """Steps 4, the other topics, and 5."""
+    async def make_others(self) -> None:
+        """Step 4, but for what is in `configuration`."""
         options = self._options
         findings = await create_topics(
             self._admin, options.prefix, options.partitions, options.replication, app=options.app, moving=True
@@ -301,6 +312,9 @@ class _Topics:
         for finding in findings:
             if finding.state == "differs":
                 raise TopicError(f"the topic {finding.topic} is not as it should be: {finding.detail}")
+
+    async def finish(self) -> None:
+        """Step 5."""
         await self._delete([self._marker])
 
     async def _create(self, name: str, partitions: int, settings: Mapping[str, str]) -> None:

@@ -12,6 +12,8 @@ from click.testing import CliRunner
 from engine.cli.entry import commands
 from engine.cli.histories import folder_history
 from engine.core.fold import Record
+from engine.core.outcome import Answer, Outcome
+from engine.core.state import State
 from engine.embedded.stored_log import stored_logs
 from engine.moving import History, HistoryError, Step, Steps, exported
 from engine.replay import replay
@@ -134,3 +136,24 @@ async def test_legs_are_left_to_replay(tmp_path: Path) -> None:
     async with folder_history(folder) as (found, _):
         lines = [exported(step) async for step in Steps(found).read()]
     assert not any(b"transfer_leg" in line for line in lines if line is not None)
+
+
+class Breaking:
+    """Folds nothing: it breaks."""
+
+    def fold(self, state: State, record: Record, out: Outcome) -> None:
+        raise ValueError(record.raw)
+
+    def barrier(self, record: Record, answer: Answer) -> int | None:
+        return None
+
+
+async def test_an_event_at_which_the_engine_breaks_is_named_and_not_shown() -> None:
+    async def log() -> AsyncIterator[Record]:
+        yield record(1, event(7, type="client", client="c", currency="USD", billing_email="ann@example.net"))
+
+    with pytest.raises(HistoryError) as caught:
+        [step async for step in Steps(History([log()], Breaking)).read()]
+    assert str(caught.value) == (
+        "the engine breaks at the event 'm7' of 'test' of the history, in partition 0 (ValueError): report it"
+    )
