@@ -33,6 +33,7 @@ _LIFE_SECONDS_MAX: Final = 12.0  # of a worker whose point does not come; it is 
 _SEEN_SECONDS_MAX: Final = 30.0  # until what a killed worker has committed is visible
 _SEEN_PLANTED_SECONDS_MAX: Final = 3.0  # where a bug is planted, and the store is to be found ahead
 _SETTLE_SECONDS: Final = 0.3
+_CANCEL_SECONDS_MAX: Final = 30.0
 _DRAIN_SECONDS_MAX: Final = 120.0
 _SESSION_SECONDS: Final = "6"  # the shortest that brokers allow by default
 
@@ -92,6 +93,7 @@ class TortureRun:
         self._watch = Watch(self.connection, self.prefix, PARTITIONS)
         self._slow = SlowConsumer(self.connection, self.prefix, PARTITIONS)
         self._looking = asyncio.Lock()
+        self._beside: list[asyncio.Task[None]] = []
         self._cluster = ""
 
     @asynccontextmanager
@@ -110,6 +112,7 @@ class TortureRun:
             await self.load.set_up()
             for each in (self.load.run(), self._watch.run(), self._slow.run()):
                 task = asyncio.create_task(each)
+                self._beside.append(task)
                 stack.push_async_callback(_cancelled, task)
             self._configuring = asyncio.create_task(self.load.configure())
             try:
@@ -260,6 +263,9 @@ class TortureRun:
 
     async def audit(self) -> None:
         """Lets all be worked off, ends the workers, and compares. Raises AssertionError."""
+        for task in (*self._beside, self._configuring):
+            if task.done():  # a phase without its load, or without its readers, shows nothing
+                task.result()
         await self.load.pause()
         async with asyncio.timeout(_DRAIN_SECONDS_MAX):
             while not await self.mirror.is_settled():
@@ -312,15 +318,25 @@ class TortureRun:
 
 
 async def _all(parts: Iterable[Coroutine[None, None, None]]) -> None:
-    """Side by side; the first failure ends the others and is raised as it is."""
+    """Side by side; the first failure ends the others and is raised as it is, with a line for each of the others."""
+    failures: Sequence[Exception] = ()
     try:
         async with asyncio.TaskGroup() as group:
             for part in parts:
                 group.create_task(part)
     except ExceptionGroup as failed:
-        raise failed.exceptions[0] from None
+        failures = failed.exceptions
+    if failures:  # outside of the handler: raised in it, the failure would lose its own cause
+        first, *others = failures
+        for other in others:
+            first.add_note(f"besides {type(other).__name__}: {other}")
+        raise first
 
 
 async def _cancelled(task: "asyncio.Task[None]") -> None:
-    task.cancel()
-    await asyncio.wait([task])
+    """Ends what runs beside the phases. Raises what it had ended by itself with, which nobody else looks at."""
+    while not task.done():
+        task.cancel()  # a client of the cluster that fails while it is closed takes one for its own
+        await asyncio.wait([task], timeout=_CANCEL_SECONDS_MAX)
+    if not task.cancelled():
+        task.result()
