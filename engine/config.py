@@ -104,6 +104,8 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Clients of one partition whose balance is held in memory over the store; about 0.4 KB each."""
     accounts_max: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] = 4_000
     """Clients of one partition held whole: needed when a charge does more than lower a balance."""
+    dedupe_filter_bytes: Annotated[int, msgspec.Meta(ge=64, le=2**30)] = 4 * 1024 * 1024
+    """As the engine's, for each owned partition: a bit an event of it, once for each of the two spans."""
     restores_max: Annotated[int, msgspec.Meta(ge=1, le=64)] = 4
     """Restores side by side, one core's worth: more would only share it and hold more fetches in memory."""
     caught_up_records_max: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 10_000

@@ -49,7 +49,8 @@ def test_what_cannot_be_a_member_is_said_before_anything_is_asked(arguments: tup
 
 
 def test_what_a_task_needs_is_what_a_worker_is_set_to() -> None:
-    """Every setting reaches the tasks or the membership, and the defaults are the same in both places."""
+    """Every setting reaches the tasks or the membership, and the defaults are the same in both places: whoever gives
+    ``TaskOptions`` another gives it to ``WorkerOptions`` of ``engine.config`` and to deploy/kafka/README.md too."""
     needed = msgspec.structs.fields(TaskOptions)
     defaults = {field.name: field.default for field in needed if field.default is not msgspec.NODEFAULT}
     settings = task_settings(WorkerOptions())
