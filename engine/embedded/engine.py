@@ -40,6 +40,7 @@ from schemas.topics import PARTITIONS_DEFAULT, Topic
 FORMAT: Final = 1
 _FORMAT_KEY: Final = b"\xff\xffm"
 _TICK_SECONDS: Final = 0.2  # timers fire within a second without traffic, with room for a slow commit
+_LEARNT_MAX: Final = 2_000  # identities a tick, two milliseconds: after a start, until the filters know all of them
 _RETRY_AFTER_SECONDS: Final = 1
 _KEEP_SETTLED: Final = 30 * 86_400 * SECOND
 _MAINTENANCE_SECONDS: Final = 600.0
@@ -173,6 +174,10 @@ class EmbeddedEngine:
                 task.cancel()
             await asyncio.gather(stopped, *tasks, return_exceptions=True)
             self._answer_nobody()
+
+    def learn(self) -> bool:
+        """Lets the dedupe window's filters read some of what was on disk before the start; False: they know all."""
+        return self._families.learn(_LEARNT_MAX)
 
     def now(self) -> int:
         """The instant that an event submitted now would get, in microseconds."""
@@ -319,6 +324,7 @@ class EmbeddedEngine:
             due = [number for number, part in enumerate(self.partitions) if part.state.dues.earliest <= now]
             if due:
                 self._commit([], due)
+            self.learn()
             await asyncio.sleep(_TICK_SECONDS)
 
     async def _maintenance_loop(self) -> None:

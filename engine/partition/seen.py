@@ -41,6 +41,11 @@ class _SpanFilter:
         self._keys: Iterator[tuple[bytes, bytes]] | None = keys
         self.learn(1)
 
+    @property
+    def is_learnt(self) -> bool:
+        """Whether a bit that is not set is certain."""
+        return self._keys is None
+
     def may_have(self, identity: bytes) -> bool:
         """Whether the identity may be there; False is certain."""
         (place,) = _place_of(identity)
@@ -55,7 +60,7 @@ class _SpanFilter:
     @property
     def looked_in(self) -> tuple[bytearray | mmap, int]:
         """The bytes that tell, and the mask of a place in them."""
-        return (self.bits, self._mask) if self._keys is None else (_ANY, 0)
+        return (self.bits, self._mask) if self.is_learnt else (_ANY, 0)
 
     def learn(self, keys_max: int) -> bool:
         """Reads on in what was on disk. True: it knows all of it, and did not before."""
@@ -103,11 +108,12 @@ class SeenFamilies:
             found = self._filters[number] = _SpanFilter(keys, self._filter_bytes)
         return found
 
-    def learn(self) -> None:
-        """Lets the filters read on in what was on disk before them."""
+    def learn(self, keys_max: int = _LEARNT_MAX) -> bool:
+        """Lets the filters read on in what was on disk before them. False: they know all of it."""
         for each in self._filters.values():
-            if each.learn(_LEARNT_MAX):
+            if each.learn(keys_max):
                 self.version += 1
+        return not all(each.is_learnt for each in self._filters.values())
 
     def at_or_before(self, at: int) -> list[int]:
         """The families that can hold an identity of the window that ends at ``at``, latest first."""

@@ -195,6 +195,15 @@ def test_a_dropped_family_stays_dropped(bench: Bench, how: str) -> None:
     assert bench.store.families() == [LOG, STATE]
 
 
+def test_a_scan_that_was_begun_keeps_no_store_from_closing(bench: Bench) -> None:
+    bench.store.add_family(SPAN)
+    _put(bench.store, SPAN, a="1", b="2")
+    begun = bench.store.scan(SPAN, FIRST, LAST)
+    assert next(begun) == (b"a", b"1")
+    bench.reopen()
+    assert _all(bench.store, SPAN) == {b"a": b"1", b"b": b"2"}
+
+
 def test_what_it_takes_on_disk_is_told(bench: Bench) -> None:
     _put(bench.store, LOG, a="1" * 10_000)
     bench.store.sync()
