@@ -9,7 +9,6 @@ from itertools import groupby
 from typing import Final
 
 import msgspec
-from aiokafka.structs import ConsumerRecord
 
 from engine.core.configuration import key_of
 from engine.core.configured import check_configuration
@@ -18,6 +17,7 @@ from engine.core.identity import check_repeat, content_of, identity_of
 from engine.core.outcome import ACCEPTED, DUPLICATE, Answer, Outcome
 from engine.core.state import State
 from engine.failures import OperationalError
+from engine.kafka.source import EventRecord
 from engine.partition.partition import Partition
 from engine.partition.revisions import Decided, Revisions
 from schemas.codec import decode
@@ -53,7 +53,7 @@ class Moved(Record, frozen=True, gc=False):
     """A record of another log. The legs that it once caused are in this log as they were."""
 
 
-def read_record(record: "ConsumerRecord[bytes, bytes]") -> Record:
+def read_record(record: EventRecord) -> Record:
     """A record of `events`: log time is its append time. What is no JSON moves no clock (semantics 1)."""
     raw = record.value or b""
     if record.headers:

@@ -9,7 +9,9 @@ import msgspec
 from aiokafka import TopicPartition
 
 from engine.connection import Connection
+from engine.kafka.source import Source
 from engine.kafka.topics import CHANGELOG
+from engine.kafka.turns import Turns
 from schemas.topics import Topic
 
 
@@ -32,6 +34,10 @@ class TaskOptions(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """Restores side by side, one core's worth: more would only share it and hold more fetches in memory."""
     caught_up_records_max: int = 10_000
     """How far behind the end of `events` a task may be and count as caught up: a tenth of a second of work."""
+    commit_interval_ms: int = 50
+    """From one commit of a partition to its next at least, unless a whole batch waits: one costs 2 ms of CPU."""
+    commits_max: int = 4
+    """Tasks that fold and commit at a time: while some wait for the broker, another one folds."""
     asides_max: int = 2
     """Stores set aside and kept, by partition: they take as much disk as the one in use."""
 
@@ -44,6 +50,16 @@ class TaskOptions(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     def standby_restores(self) -> asyncio.Semaphore:
         """Admits one standby that is far behind: nobody waits for it, as clients do for owned partitions."""
         return asyncio.Semaphore(1)
+
+    @cached_property
+    def turns(self) -> Turns:
+        """Admits ``commits_max`` tasks to fold and commit."""
+        return Turns(self.commits_max)
+
+    @cached_property
+    def source(self) -> Source:
+        """Reads `events` for all tasks."""
+        return Source(self.connection, self.prefix + Topic.EVENTS.value, self.app)
 
     def folder(self, number: int) -> Path:
         """Where the local store of a partition is."""

@@ -16,15 +16,14 @@ The store is never ahead of the changelog, and where it is behind, 2 mends it.
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Final
 
 from aiokafka.errors import InvalidProducerEpoch, ProducerFenced
-from aiokafka.structs import ConsumerRecord
 from prometheus_client import CollectorRegistry
 
-from engine.kafka.clients import TRANSACTION_MS_MAX, Consumer, open_consumer, open_producer
+from engine.kafka.clients import TRANSACTION_MS_MAX, open_consumer, open_producer
 from engine.kafka.failing import BackOff, Fenced, client_stopped, paused, until_stopped
 from engine.kafka.folding import read_record
 from engine.kafka.local import LocalStores
@@ -32,6 +31,7 @@ from engine.kafka.metrics import TaskMetrics
 from engine.kafka.options import TaskOptions, wall_clock
 from engine.kafka.restore import catch_up, changelog_of
 from engine.kafka.signature import Signature
+from engine.kafka.source import EventRecord, Feed
 from engine.kafka.work import Work
 from engine.partition.partition import Partition
 from engine.store.ports import StoreDamaged, StoreError
@@ -155,33 +155,27 @@ class PartitionTask:
             work = Work(
                 self._options, self.number, changelog.store, producer, self._clock, self._metrics, self._committed_to
             )
-            consumer = open_consumer(self._options.connection, self._id)
-            stack.push_async_callback(client_stopped, consumer.stop)
-            await consumer.start()
-            consumer.assign([self._source])
-            consumer.seek(self._source, work.position)
+            feed = await stack.enter_async_context(self._options.source.reading(self.number, work.position))
             self._work, self._worked = work, True
             self._tell(f"partition {self.number}: works from {work.position}")
-            await self._work_off(work, consumer, stop)
+            await self._work_off(work, feed, stop)
 
-    async def _work_off(self, work: Work, consumer: Consumer, stop: asyncio.Event) -> None:
+    async def _work_off(self, work: Work, feed: Feed, stop: asyncio.Event) -> None:
         """Steps 3 and 4, batch by batch; between them what a partition without traffic needs."""
-        options, source = self._options, self._source
-        ticked = measured = 0.0
+        ticked = measured = began = 0.0
         renewed = time.monotonic()
         while not stop.is_set():
-            records: Sequence[ConsumerRecord[bytes, bytes]] = ()
+            last: EventRecord | None = None
             if self.paused:
                 await paused(stop, _PAUSED_SECONDS)
             else:
-                found = await consumer.getmany(
-                    source, timeout_ms=options.batch_wait_ms, max_records=options.batch_records_max
-                )
-                records = found.get(source, ())
+                await feed.arrives(self._options.batch_wait_ms / 1000)
+                if feed.has_arrived:
+                    await self._rested(feed, began)
+                    began = time.monotonic()
+                    last = await self._take(work, feed)
             moment = time.monotonic()
-            if records:
-                work.fold([read_record(record) for record in records], records[-1].offset + 1)
-                await work.commit()
+            if last is not None:
                 self._back_off.worked()
                 self._metrics.last_commit.labels(str(self.number)).set(self._clock() / 1e6)
             elif not self.paused and work.is_due(self._clock()) and moment - ticked >= _TICK_SECONDS:
@@ -190,31 +184,51 @@ class PartitionTask:
             elif moment - renewed >= _RENEW_SECONDS:
                 renewed = moment
                 await work.renew()
-            await self._look(work, consumer, records, measure=moment - measured >= _MEASURE_SECONDS)
+            await self._look(work, feed, last, measure=moment - measured >= _MEASURE_SECONDS)
             if moment - measured >= _MEASURE_SECONDS:
                 measured = moment
 
-    async def _look(
-        self, work: Work, consumer: Consumer, records: "Sequence[ConsumerRecord[bytes, bytes]]", *, measure: bool
-    ) -> None:
+    async def _rested(self, feed: Feed, began: float) -> None:
+        """Waits until the interval since the last commit began is over, or not at all where a whole batch is there."""
+        seconds = began + self._options.commit_interval_ms / 1000 - time.monotonic()
+        if seconds > 0 and (feed.end or 0) - feed.position < self._options.batch_records_max:
+            await asyncio.sleep(seconds)
+
+    async def _take(self, work: Work, feed: Feed) -> EventRecord | None:
+        """One batch, of what is there when the turn has come; its last record."""
+        async with self._options.turns.turn():
+            records = feed.take(self._options.batch_records_max)
+            if not records:
+                return None
+            work.fold([read_record(record) for record in records], records[-1].offset + 1)
+            await work.commit()
+            return records[-1]
+
+    async def _look(self, work: Work, feed: Feed, last: EventRecord | None, *, measure: bool) -> None:
         """How far the task is behind; now and then, and while it is paused, by asking instead of by what came."""
-        source = self._source
-        end = consumer.highwater(source)
         if measure:
             work.measure()
             if self.paused:
-                end = (await consumer.end_offsets([source]))[source]
-        if end is None:
+                feed.end = await self._end()
+        if feed.end is None:
             return
-        lag = max(0, end - await consumer.position(source))
-        if records:
-            seconds = self._clock() / 1e6 - records[-1].timestamp / 1e3
+        lag = max(0, feed.end - feed.position)
+        if last is not None:
+            seconds = self._clock() / 1e6 - last.timestamp / 1e3
         elif lag and work.log_time > 0:
             seconds = (self._clock() - work.log_time) / 1e6
         else:
             seconds = 0.0
         self._caught_up = lag <= self._options.caught_up_records_max
         self._metrics.observe_lag(self.number, lag, max(0.0, seconds), caught_up=self._caught_up)
+
+    async def _end(self) -> int:
+        """The end of `events`, asked of the cluster: what is not read says nothing."""
+        async with AsyncExitStack() as stack:
+            consumer = open_consumer(self._options.connection, self._id)
+            stack.push_async_callback(client_stopped, consumer.stop)
+            await consumer.start()
+            return (await consumer.end_offsets([self._source]))[self._source]
 
     def _let_go(self) -> None:
         """The attempt is over: what it had is nobody's to look at any more."""

@@ -2,17 +2,17 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 from aiokafka.errors import IllegalOperation, KafkaError
 from aiokafka.structs import RecordMetadata
 
+from engine.kafka.batches import fill_batches
 from engine.kafka.clients import BatchBuilder, Producer
 
 Sent = tuple[int, bytes | None, bytes | None, list[tuple[str, bytes]]]
 """Milliseconds, key, value, headers."""
-_NO_HEADERS: Final[list[tuple[str, bytes]]] = []
 
 
 class Uniform(msgspec.Struct, frozen=True):
@@ -58,25 +58,17 @@ async def transact(producer: Producer, sent: Mapping[Place, Sequence[Sent] | Uni
     return ends
 
 
-def _builders(producer: Producer, records: Sequence[Sent] | Uniform) -> list[BatchBuilder]:
+def _builders(producer: Producer, records: Sequence[Sent] | Uniform) -> Sequence[BatchBuilder]:
+    if isinstance(records, Uniform):
+        return fill_batches(records.at_ms, records.pairs)
     builder = producer.create_batch()
     builders = [builder]
-    if isinstance(records, Uniform):
-        append, at = builder.append, records.at_ms
-        for key, value in records.pairs:
-            if append(timestamp=at, key=key, value=value, headers=_NO_HEADERS) is None:
-                builder = producer.create_batch()
-                builders.append(builder)
-                append = builder.append
-                added = append(timestamp=at, key=key, value=value, headers=_NO_HEADERS)
-                assert added is not None
-    else:
-        for at, key, value, headers in records:
-            if builder.append(timestamp=at, key=key, value=value, headers=headers) is None:
-                builder = producer.create_batch()
-                builders.append(builder)
-                added = builder.append(timestamp=at, key=key, value=value, headers=headers)
-                assert added is not None
+    for at, key, value, headers in records:
+        if builder.append(timestamp=at, key=key, value=value, headers=headers) is None:
+            builder = producer.create_batch()
+            builders.append(builder)
+            added = builder.append(timestamp=at, key=key, value=value, headers=headers)
+            assert added is not None
     for each in builders:
         each.close()
     return builders

@@ -1,0 +1,57 @@
+"""A few tasks at a time fold and commit; one that waits too long does not keep others from it."""
+
+import asyncio
+
+from engine.kafka.turns import Turns
+
+
+class Tasks:
+    """Tasks that take a turn each and end when told to."""
+
+    def __init__(self, turns_max: int, seconds_max: float = 60.0) -> None:
+        self._turns = Turns(turns_max, seconds_max)
+        self.began: list[int] = []
+        self.all_began = asyncio.Event()
+        self._ends = [asyncio.Event() for _ in range(4)]
+        self._tasks = [asyncio.create_task(self._work(number)) for number in range(4)]
+
+    async def _work(self, number: int) -> None:
+        async with self._turns.turn():
+            self.began.append(number)
+            if len(self.began) == len(self._tasks):
+                self.all_began.set()
+            await self._ends[number].wait()
+
+    async def end(self, number: int) -> None:
+        self._ends[number].set()
+        await self._tasks[number]
+        await self.idle()
+
+    async def idle(self) -> None:
+        """Until nobody can go on."""
+        for _ in range(10):
+            await asyncio.sleep(0)
+
+    async def close(self) -> None:
+        for number in range(4):
+            self._ends[number].set()
+        await asyncio.gather(*self._tasks)
+
+
+async def test_turns_are_given_in_order_a_few_at_a_time() -> None:
+    tasks = Tasks(2)
+    await tasks.idle()
+    assert tasks.began == [0, 1]
+    await tasks.end(1)
+    assert tasks.began == [0, 1, 2]
+    await tasks.end(0)
+    assert tasks.began == [0, 1, 2, 3]
+    await tasks.close()
+
+
+async def test_who_takes_too_long_does_not_count() -> None:
+    tasks = Tasks(1, seconds_max=0.001)
+    async with asyncio.timeout(30):
+        await tasks.all_began.wait()
+    assert tasks.began == [0, 1, 2, 3]
+    await tasks.close()
