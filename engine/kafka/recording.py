@@ -10,6 +10,7 @@ length (4 bytes) and bytes.
 """
 
 import struct
+from itertools import chain
 from typing import Final
 
 from engine.partition import keys
@@ -58,6 +59,10 @@ class RecordedBatch:
 
 
 def _chunk(identities: dict[bytes, bytes | None]) -> bytes:
+    if all(identities.values()):
+        plain = b"".join(chain.from_iterable(identities.items()))  # type: ignore[arg-type]  # none is None
+        if len(plain) == len(identities) * _EVENT_BYTES:  # nobody keeps more, as almost always
+            return _COUNT.pack(len(identities)) + plain
     parts = [_COUNT.pack(len(identities))]
     kept: list[bytes] = []
     for place, (identity, value) in enumerate(identities.items()):

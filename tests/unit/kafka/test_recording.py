@@ -54,3 +54,20 @@ def test_a_store_restored_from_the_pairs_has_the_identities_and_knows_their_chun
     store.write(batch)
     assert chunks_before(store, 5, 8, 10) == []
     store.close()
+
+
+def test_identities_that_keep_nothing_more_are_restored_too(tmp_path: Path) -> None:
+    written = RecordedBatch()
+    written.use("seen-7")
+    written.put(FIRST, HEAD)
+    written.put(SECOND, HEAD[::-1])
+    written.use(STATE)
+    written.put(META, b"meta")
+    pairs = written.changelog(5, 40, [])
+    assert pairs[0][1] == (2).to_bytes(4, "big") + FIRST + HEAD + SECOND + HEAD[::-1]
+    store = RocksStore(tmp_path / "store")
+    batch = store.batch()
+    write_pairs(store, batch, 5, pairs)
+    store.write(batch)
+    assert [store.get("seen-7", FIRST), store.get("seen-7", SECOND)] == [HEAD, HEAD[::-1]]
+    store.close()
