@@ -1,11 +1,46 @@
-"""A connection that bounds what uvicorn's does not: how large a request's head may be and how long it may take."""
+"""A connection of uvicorn with what it lacks: bounds on a request's head, and answers sent in one piece."""
 
 import asyncio
-from typing import Any
+from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from projections.api.bodies import WHOLE
+
+_HEAD: Final = b"HTTP/1.1 "
+_JOINED_MAX: Final = 64 * 1024  # of a body: a longer one is not copied to save a call
+
+
+class _JoiningTransport:
+    """Sends the head of an answer together with its body: one call of the kernel, and one waking of the receiver.
+
+    Whoever uses it calls ``flush`` at the end of every answer, for those that have no body.
+    """
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._head = b""
+
+    def write(self, data: bytes) -> None:
+        if self._head and len(data) <= _JOINED_MAX:
+            data, self._head = self._head + data, b""
+        elif not self._head and data.startswith(_HEAD) and not data.startswith(b"100", len(_HEAD)):
+            self._head = data
+            return
+        self.flush()
+        self._transport.write(data)
+
+    def flush(self) -> None:
+        if self._head:
+            head, self._head = self._head, b""
+            self._transport.write(head)
+
+    def close(self) -> None:
+        self.flush()
+        self._transport.close()
+
+    def __getattr__(self, name: str) -> Any:  # Any: whatever else a transport has
+        return getattr(self._transport, name)
 
 
 class _BoundedConnection(HttpToolsProtocol):
@@ -25,6 +60,8 @@ class _BoundedConnection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         super().connection_made(transport)
+        self._joining = _JoiningTransport(transport)
+        self.transport = self._joining  # type: ignore[assignment]  # what uvicorn uses of a transport, it has
         self._start_head_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -56,6 +93,10 @@ class _BoundedConnection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self.scope[WHOLE] = True  # type: ignore[typeddict-unknown-key]  # an extension of ours
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        self._joining.flush()
+        super().on_response_complete()
 
     def _start_head_timer(self) -> None:
         if self._head_timer is None:

@@ -85,6 +85,15 @@ async def test_a_slow_body_is_answered_and_cut_off() -> None:
         assert received.startswith(b"HTTP/1.1 408 ")
 
 
+async def test_a_slow_body_is_cut_off_after_one_that_came_with_its_head_too() -> None:
+    head = b"POST /v1/events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+    whole = head + b"content-length: %d\r\n\r\n" % len(charge("1")) + charge("1")
+    async with _served(with_limits(body_seconds_max=0.1)) as (port, _, _):
+        received = await _talk(port, whole, whole + head + b"content-length: 100\r\n\r\n{")
+        assert received.count(b"HTTP/1.1 200 ") == 2
+        assert b"HTTP/1.1 408 " in received
+
+
 @pytest.mark.parametrize("sent", [b"", b"GET /healthz HT", b"GET /healthz HTTP/1.1\r\nhost: local"])
 async def test_a_slow_head_is_cut_off(sent: bytes) -> None:
     async with _served(with_limits(head_seconds_max=0.1)) as (port, _, _):
@@ -118,6 +127,19 @@ async def test_a_head_without_end_is_cut_off(head: list[bytes]) -> None:
         except ConnectionError:  # cut off while still sending
             return
         assert received == b"" or received.startswith(b"HTTP/1.1 4")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [("HEAD", "/healthz", 0), ("GET", "/healthz", 15), ("GET", "/openapi.json", 100_000)],
+    ids=["no body", "a short body", "a body that is sent by itself"],
+)
+async def test_an_answer_comes_whole_whatever_its_body(method: str, path: str, body: int) -> None:
+    async with _served() as (port, _, _), httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+        for _ in range(2):
+            answer = await client.request(method, path)
+            assert answer.status_code == 200
+            assert body <= len(answer.content) <= int(answer.headers["content-length"])
 
 
 async def test_noise_instead_of_http_is_refused() -> None:
