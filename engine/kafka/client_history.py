@@ -38,6 +38,7 @@ _WAITING_MAX: Final = 8
 _RECORDS_MAX: Final = 1_000  # of one turn: a few milliseconds without a rest
 _WAIT_MS: Final = 500
 _OTHERS_SENTENCE: Final = "other histories are being read; ask again in a moment"
+_CLOSED_SENTENCE: Final = "this worker is handing over; ask again in a moment"
 
 Refused = Mapping[tuple[str, str], Sequence[int]]
 """By source and id of configuration that was refused for the sake of clients: about when, in milliseconds, in order."""
@@ -112,6 +113,11 @@ class LogHistories:
         self._records_max = records_max
         self._reading = asyncio.Lock()
         self._waiting = 0
+        self._closed = threading.Event()
+
+    def close(self) -> None:
+        """Whoever waits for a history, or is being read one, is told to ask again; soon, and from now on."""
+        self._closed.set()
 
     async def read(self, client: str, number: int, end: int, clock: int, *, limit: int, before: int | None) -> History:
         """The latest entries before entry ``before``, of what comes before offset ``end``, at log time ``clock``.
@@ -124,6 +130,8 @@ class LogHistories:
         given_up = threading.Event()
         try:
             async with self._reading:
+                if self._closed.is_set():
+                    raise Unavailable(_CLOSED_SENTENCE)
                 reading = self._read(client, number, end, clock, limit, before, given_up)
                 return await asyncio.to_thread(asyncio.run, reading)
         finally:
@@ -151,7 +159,7 @@ class LogHistories:
             sentence = self._cut(begins[events], end - begins[events] + rejected - begins[rejections])
             if sentence is not None:
                 return History(client, [], cut=True, sentence=sentence)
-            reader = _Reader(consumer, given_up)
+            reader = _Reader(consumer, given_up, self._closed)
             refused: dict[tuple[str, str], list[int]] = defaultdict(list)
             async for record in reader.read(rejections, begins[rejections], rejected):
                 value = record.value or b""
@@ -183,9 +191,10 @@ class LogHistories:
 class _Reader:
     """Reads stretches of partitions, with rests, within the time there is for one answer."""
 
-    def __init__(self, consumer: Consumer, given_up: threading.Event) -> None:
+    def __init__(self, consumer: Consumer, given_up: threading.Event, closed: threading.Event) -> None:
         self._consumer = consumer
         self._given_up = given_up
+        self._closed = closed
         self._until = time.monotonic() + SECONDS_MAX
 
     async def read(self, place: TopicPartition, begin: int, end: int) -> "AsyncIterator[ConsumerRecord[bytes, bytes]]":
@@ -194,12 +203,14 @@ class _Reader:
         self._consumer.seek(place, begin)
         position = begin
         while position < end:
+            began = time.thread_time()
+            if self._closed.is_set():
+                raise Unavailable(_CLOSED_SENTENCE)
             if self._given_up.is_set() or time.monotonic() > self._until:
                 raise Unavailable(f"{place.topic}/{place.partition} was not read within {SECONDS_MAX:g} s; ask again")
             found = await self._consumer.getmany(place, timeout_ms=_WAIT_MS, max_records=_RECORDS_MAX)
-            began = time.monotonic()
             for record in found.get(place, ()):
                 if record.offset < end:
                     yield record
             position = await self._consumer.position(place)
-            await asyncio.sleep(time.monotonic() - began)
+            await asyncio.sleep(time.thread_time() - began)

@@ -114,6 +114,7 @@ class Worker:
         finally:
             # The tasks end first, while the group still hears from us, and only then is it told.
             self._membership.is_settled = False
+            self._histories.close()
             stopping = time.monotonic()
             await self._holdings.close()
             member.cancel()

@@ -11,6 +11,7 @@ import pytest
 
 from engine.kafka.client_history import LogHistories
 from engine.kafka.shell.routing import HOP_HEADER
+from engine.log.ports import Unavailable
 from projections.api import new_key
 from schemas.money import format_money, parse_money
 from schemas.topics import partition_of
@@ -119,9 +120,13 @@ async def test_a_history_that_is_too_long_is_said_to_be(broker: str, prefix: str
         assert (long.cut, long.entries) == (True, [])
         assert long.sentence is not None
         assert f"has {end} records, and at most {end - 1} are read for an answer" in long.sentence
-        whole = await LogHistories(options, end).read("k-0", number, end, 0, limit=9, before=None)
+        histories = LogHistories(options, end)
+        whole = await histories.read("k-0", number, end, 0, limit=9, before=None)
         assert not whole.cut
         assert whole.entries[-1].type == "client"
+        histories.close()
+        with pytest.raises(Unavailable, match="this worker is handing over"):
+            await histories.read("k-0", number, end, 0, limit=9, before=None)
 
 
 async def test_commands_reach_the_worker_that_has_the_partition(broker: str, prefix: str, tmp_path: Path) -> None:
