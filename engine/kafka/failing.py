@@ -13,7 +13,12 @@ _CLIENT_SECONDS_MAX: Final = 1.0  # two clients and a commit in flight have to f
 
 
 class Fenced(OperationalError):  # noqa: N818  # it names a state
-    """Another process owns the partition now; nothing of this one's is left behind."""
+    """Another process owns the partition now; nothing of this one's is left behind.
+
+    ``exit_code`` is that of what another does now: a supervisor that started it again would end the other.
+    """
+
+    exit_code = 3
 
 
 class BackOff:

@@ -45,7 +45,7 @@ async def zombies(run: TortureRun, count: int) -> None:
                 code = await zombie.ended(_ZOMBIE_ENDS_SECONDS_MAX)
             finally:
                 zombie.kill()
-            assert code == 1, f"the zombie ended with {code}:\n{zombie.shown()}"
+            assert code == 3, f"the zombie ended with {code}:\n{zombie.shown()}"
             assert "has taken it over" in zombie.told(), zombie.shown()
             assert successor.lives, successor.shown()
             await run.look(slot, former)
