@@ -16,7 +16,7 @@ from tests.fakes.notifications_topic import MemoryNotificationLog
 from tests.fakes.smtp_peer import SmtpPeer
 from tests.integration.notifying import FAST, mail_to, mailing, outcomes
 
-NOTIFICATIONS = 300
+NOTIFICATIONS = 150
 CONCURRENCY = 4
 
 

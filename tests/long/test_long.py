@@ -11,7 +11,7 @@ from tests.long.__main__ import replay_digest
 from tests.long.run import LongRun, lines_of
 from tests.long.writing import long_history
 
-EVENTS = 20_000
+EVENTS = 10_000
 SEED = 1
 
 
