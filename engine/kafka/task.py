@@ -184,6 +184,8 @@ class PartitionTask:
             elif moment - renewed >= _RENEW_SECONDS:
                 renewed = moment
                 await work.renew()
+            if self._is_near(feed):
+                work.learn()
             await self._look(work, feed, last, measure=moment - measured >= _MEASURE_SECONDS)
             if moment - measured >= _MEASURE_SECONDS:
                 measured = moment
@@ -191,8 +193,12 @@ class PartitionTask:
     async def _rested(self, feed: Feed, began: float) -> None:
         """Waits until the interval since the last commit began is over, or not at all where a whole batch is there."""
         seconds = began + self._options.commit_interval_ms / 1000 - time.monotonic()
-        if seconds > 0 and (feed.end or 0) - feed.position < self._options.batch_records_max:
+        if seconds > 0 and self._is_near(feed):
             await asyncio.sleep(seconds)
+
+    def _is_near(self, feed: Feed) -> bool:
+        """Whether less than a whole batch is known to be left."""
+        return (feed.end or 0) - feed.position < self._options.batch_records_max
 
     async def _take(self, work: Work, feed: Feed) -> EventRecord | None:
         """One batch, of what is there when the turn has come; its last record."""
