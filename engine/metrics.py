@@ -22,6 +22,7 @@ LATENCY_BUCKETS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 
 TABLES: Final = ("balances", "accounts", "ledgers", "grants")
 _STATUS = attrgetter("status")
 _REASON = attrgetter("reason")
+_REFUSED: Final = "refused"
 _STATUSES: Final = {id(verdict): verdict.name for verdict in (ACCEPTED, DUPLICATE, CLOCK)}  # there are no others
 SIZE_BUCKETS: Final = (1, 5, 10, 50, 100, 500, 1_000, 2_000, 4_000, 10_000)
 
@@ -83,8 +84,15 @@ class EngineMetrics:
         records = 0
         for events, answers in submissions:
             records += len(events)
-            counts.update(zip(map(type, events), map(_STATUS, answers), strict=True))
-            reasons.update(map(_REASON, answers))
+            statuses = Counts(map(_STATUS, answers))
+            if len(statuses) == 1:  # as nearly always: no pair for each event
+                (status,) = statuses
+                for cls, count in Counts(map(type, events)).items():
+                    counts[cls, status] += count
+            else:
+                counts.update(zip(map(type, events), map(_STATUS, answers), strict=True))
+            if _REFUSED in statuses:
+                reasons.update(map(_REASON, answers))
         for (cls, outcome), count in counts.items():
             self.events.labels("unreadable" if issubclass(cls, Refusal) else tag_of(cls), outcome).inc(count)
         for reason, count in reasons.items():

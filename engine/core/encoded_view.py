@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from engine.core.outcome import ChangeNote
 from engine.core.records import POSTPAID
-from engine.core.runway import is_too_young, seconds_to_spend
+from engine.core.runway import grown_from, seconds_to_spend
 from engine.core.state import State
 from engine.core.view import view
 from schemas.events import Charge
@@ -23,7 +23,7 @@ def encoded_views(state: State, changed: Mapping[str, ChangeNote]) -> list[bytes
     """One change for each client in ``changed``, of its latest version, in that order; each one line of JSON."""
     balances = state.balances
     written: list[bytes] = []
-    last, at = -NEVER, ""
+    last, at, grown = -NEVER, "", 0
     for client, note in changed.items():
         balance, event = balances[client], note.event
         if (
@@ -36,7 +36,7 @@ def encoded_views(state: State, changed: Mapping[str, ChangeNote]) -> list[bytes
             continue
         now, permanent, live = note.at, balance.permanent, balance.live
         if now != last:
-            last, at = now, format_time(now)
+            last, at, grown = now, format_time(now), grown_from(now)
         shown = format_money(live)
         runway = ""
         if permanent is None:
@@ -45,7 +45,7 @@ def encoded_views(state: State, changed: Mapping[str, ChangeNote]) -> list[bytes
             left = live + permanent + balance.temporary
             available = f'"{shown if left == live else format_money(left)}"'
             status = "active" if left > 0 else "exhausted"
-            if left > 0 and not is_too_young(balance, now):
+            if left > 0 and balance.spent_before >= grown:
                 seconds = seconds_to_spend(balance, left, now)
                 runway = "" if seconds is None else f',"runway":{{"zero_seconds":{seconds}}}'
         capacity = balance.capacity

@@ -58,16 +58,15 @@ def _sums(balance: Balance, charged_at: int, now: int) -> tuple[int, int]:
     return 0, min((before // 2 + spent) >> (last - period - 1), SPENT_MAX)
 
 
-def is_too_young(balance: Balance, now: int) -> bool:
-    """Whether there is no estimate yet because the charges of a client are of less than 24 h: a look, no division."""
-    before = balance.spent_before
-    return before <= 0 and (balance.charged_at is None or now // SECOND + before + _YOUNG < PERIOD_SECONDS)
+def grown_from(now: int) -> int:
+    """What ``spent_before`` is at the least where there may be an estimate at ``now``; less: charges of under 24 h."""
+    return PERIOD_SECONDS - _YOUNG - now // SECOND
 
 
 def rate_of(balance: Balance, now: int) -> tuple[int, int] | None:
     """Micro-units charged in how many seconds, as a fraction with both parts above 0; None: no estimate."""
     charged_at, before = balance.charged_at, balance.spent_before
-    if charged_at is None or is_too_young(balance, now):
+    if charged_at is None or before < grown_from(now):
         return None
     if before >= 0 and now - now % PERIOD <= charged_at:
         spent = balance.spent

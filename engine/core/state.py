@@ -6,6 +6,7 @@ a loader and the ports an index on disk. The core never knows which.
 
 from collections.abc import Callable, MutableMapping, Sequence
 from heapq import heappop, heappush
+from sys import intern
 from typing import Any, Generic, Protocol, TypeVar
 
 from engine.core.configuration import Config
@@ -21,6 +22,9 @@ DEDUPE_WINDOW = 7 * DAY
 class Table(dict[str, T], Generic[T]):
     """Records by client id: a cache that loads what it misses, and remembers what was written since the last commit.
 
+    The tables' keys are interned, so that all tables of a process have one string for a client, and a look-up in the
+    second finds in the processor's cache what the first one brought there.
+
     Look up with ``table[client]``, which gives None for a client that does not exist; write by mutating the record
     and putting it into ``dirty``.
     """
@@ -35,7 +39,7 @@ class Table(dict[str, T], Generic[T]):
     def __missing__(self, client: str) -> T:
         value = None if self.load is None else self.load(client)
         if value is not None:
-            self[client] = value
+            self[intern(client)] = value
         return value  # type: ignore[return-value]  # None is the answer for a client that does not exist
 
     def find(self, client: str) -> T | None:
@@ -44,7 +48,7 @@ class Table(dict[str, T], Generic[T]):
 
     def put(self, client: str, value: T) -> None:
         """Adds a new record, or marks one as written."""
-        self[client] = value
+        self[intern(client)] = value
         self.dirty[client] = value
 
 

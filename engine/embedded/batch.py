@@ -89,6 +89,17 @@ class BatchFold:
         """Folds what is left."""
         self._fold()
 
+    def fold(self, number: int) -> None:
+        """Folds what is left of one partition."""
+        records = self._records[number]
+        if records:
+            outcome = self.outcomes[number]
+            answered = len(outcome.answers)
+            fold(self._partitions[number].state, records, outcome)
+            first = len(self.entries[number]) - len(records)
+            self._answer(number, first, outcome.answers[answered:])
+            records.clear()
+
     def _put(
         self,
         number: int,
@@ -137,14 +148,8 @@ class BatchFold:
         self._fold()
 
     def _fold(self) -> None:
-        for number, records in enumerate(self._records):
-            if records:
-                outcome = self.outcomes[number]
-                answered = len(outcome.answers)
-                fold(self._partitions[number].state, records, outcome)
-                first = len(self.entries[number]) - len(records)
-                self._answer(number, first, outcome.answers[answered:])
-                records.clear()
+        for number in range(len(self._records)):
+            self.fold(number)
 
     def _answer(self, number: int, first: int, verdicts: Sequence[Verdict]) -> None:
         offset = self._partitions[number].next_offset_of_events + first

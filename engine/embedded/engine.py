@@ -21,7 +21,6 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from engine.core.outcome import Outcome
 from engine.embedded.batch import BatchFold
 from engine.embedded.journal import EmbeddedNotificationLog
 from engine.embedded.retention import trim
@@ -241,31 +240,27 @@ class EmbeddedEngine:
             folded.add(submission.raws, submission.events, submission.answers)
         for number in ticks:
             folded.add_tick(number, Tick(time=now))
-        folded.finish()
-        applied = time.perf_counter()
+        apply_seconds = time.perf_counter() - started
         batch = self._store.batch()
         touched = folded.touched()
-        for number in touched:
+        for number in touched:  # one after the other: what a fold has touched is in the processor's cache for its views
             partition, outcome = self.partitions[number], folded.outcomes[number]
+            begun = time.perf_counter()
+            folded.fold(number)
+            apply_seconds += time.perf_counter() - begun
             partition.append(batch, Topic.EVENTS, folded.entries[number])
             partition.commit(batch, outcome)
         self._store.write(batch)
         for number in touched:
             self.partitions[number].committed()
-        self._observe(folded, submissions, now, started, applied)
-        self._after_write(touched, lambda: _resolve(submissions))
-
-    def _observe(
-        self, folded: BatchFold, submissions: list[_Submission], now: int, started: float, applied: float
-    ) -> None:
-        outcomes: list[Outcome] = folded.outcomes
         self._metrics.observe_batch(
             [(submission.events, submission.answers) for submission in submissions],
-            outcomes,
+            folded.outcomes,
             now,
-            apply_seconds=applied - started,
-            write_seconds=time.perf_counter() - applied,
+            apply_seconds=apply_seconds,
+            write_seconds=time.perf_counter() - started - apply_seconds,
         )
+        self._after_write(touched, lambda: _resolve(submissions))
 
     def _after_write(self, touched: list[int], settle: Callable[[], None]) -> None:
         if self._options.durability == "os":

@@ -1,5 +1,6 @@
 """Which partition a client's events go to, remembered: the hash costs more than the rest of routing."""
 
+from sys import intern
 from typing import Final
 
 from schemas.topics import partition_of
@@ -17,5 +18,5 @@ class Routes(dict[str, int]):
     def __missing__(self, client: str) -> int:
         if len(self) >= _ROUTES_MAX:
             self.clear()
-        number = self[client] = partition_of(client, self._partitions)
+        number = self[intern(client)] = partition_of(client, self._partitions)
         return number

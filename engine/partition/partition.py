@@ -164,9 +164,9 @@ class Partition:
         state = self.state
         batch.use(STATE)
         for table, begin in zip(state.tables, self._prefixes, strict=True):
-            put = batch.put
-            for client, record in sorted(table.dirty.items()):  # in order, a memtable takes them for less
-                put(begin + client.encode(), _encode(record))
+            put, dirty = batch.put, table.dirty
+            for client in sorted(dirty):  # in order, a memtable takes them for less
+                put(begin + client.encode(), _encode(dirty[client]))
         self._dues.write(batch)
         self._references.write(batch)
         for (kind, key), definition in state.config.dirty.items():
