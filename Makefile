@@ -17,6 +17,7 @@ KILLS ?=
 MINUTES ?=
 EVENTS ?=
 NODES ?= 1
+JOBS  ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help venv run test lint bench sim crash transfers long kafka promtool torture lock clean
@@ -45,9 +46,9 @@ lint: venv ## ruff, mypy --strict and the import contracts
 	$(BIN)/mypy --strict
 	$(BIN)/lint-imports --no-logo
 
-# pytest comes last and alone, so that its closing line is the last one printed.
-test: lint ## lint, then every test
-	@$(BIN)/python -m pytest
+# pytest comes last and alone, so that its closing line is the last one printed. A file's tests share a process.
+test: lint ## lint, then every test, in two processes with a broker each (JOBS)
+	@$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
 
 bench: venv ## the benchmarks, with hardware and versions in the output
 	$(BIN)/python -m benchmarks

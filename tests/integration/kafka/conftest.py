@@ -12,9 +12,10 @@ from typing import Final
 
 import pytest
 
+from tests.conftest import NO_BROKER
+
 _RUN: Final = Path(__file__).parents[3] / "deploy" / "kafka" / "run.sh"
 _STOP_SECONDS_MAX: Final = 90.0
-_missing: Final[list[str]] = []
 
 
 @pytest.fixture(scope="session")
@@ -60,15 +61,8 @@ def prefix() -> str:
     return f"t{secrets.token_hex(4)}-"
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Says at the end, where it is read, that nothing was shown about Kafka."""
-    for reason in _missing:
-        terminalreporter.write_line(f"KAFKA NOT TESTED: {reason}", yellow=True)
-
-
 def _do_without(told: str) -> None:
-    reason = f"no broker could be had: {told.splitlines()[-1] if told else 'run.sh said nothing'}"
+    reason = f"{NO_BROKER}: {told.splitlines()[-1] if told else 'run.sh said nothing'}"
     if os.environ.get("CI", "").lower() == "true":
         pytest.fail(reason, pytrace=False)
-    _missing.append(reason)
     pytest.skip(reason)
