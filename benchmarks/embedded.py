@@ -24,7 +24,7 @@ from engine.store.rocks import RocksStore
 _CLIENTS = 100_000
 _EVENTS = 300_000
 _PER_REQUEST = 500
-_CONNECTIONS = 8
+_CONNECTIONS = 32  # enough that the next batch is there while answers to the last are on their way
 _RUNS = 3
 _PACED_SECONDS = 10
 _PACED_PER_REQUEST = 50
