@@ -3,6 +3,8 @@
 A topic that exists is never altered: what is different is told, and whoever runs the cluster decides.
 """
 
+import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
@@ -27,6 +29,8 @@ DELETE_RETENTION_MS: Final = 7 * 86_400 * 1000
 _KEEP_OUTPUTS_MS: Final = 30 * 86_400 * 1000  # as long as the embedded log keeps them
 _REQUEST_MS_MAX: Final = 30_000
 _TOPIC_ALREADY_EXISTS: Final = 36
+_TOLD_SECONDS_MAX: Final = 60.0
+_LOOK_SECONDS: Final = 0.05
 
 _LEADER: Final = "-__assignor-__leader"  # Faust's own name: it derives it from the app's id
 _KEEP_COMMANDS_MS: Final = 86_400_000  # a command is acted on within minutes or not at all
@@ -111,6 +115,7 @@ async def create_topics(
             elif code != _TOPIC_ALREADY_EXISTS:  # somebody else may be making the same ones
                 told = message[0] if message and message[0] else for_code(code).__name__
                 raise TopicError(f"the topic {name} could not be made: {told}")
+    await _until_told_of(admin, {name: needed[name][0] for name in made})
     existing = [name for name in needed if name not in made]
     counts |= await _partition_counts(admin, [name for name in existing if name not in counts])
     settings = await _settings(admin, existing)
@@ -120,6 +125,28 @@ async def create_topics(
         else _compared(name, count, counts.get(name, 0), policy, settings[name])
         for name, (count, policy) in needed.items()
     ]
+
+
+async def _until_told_of(admin: AIOKafkaAdminClient, made: Mapping[str, int]) -> None:
+    """Waits until every partition of the topics has a leader: a broker answers that they are made a while before it
+    tells of them, and whoever starts a worker or a notifier next would be told that they are not there."""
+    end = time.monotonic() + _TOLD_SECONDS_MAX
+    while made:
+        described = await admin.describe_topics(list(made))
+        led = {
+            topic["topic"]: sum(each["error_code"] == 0 and each["leader"] >= 0 for each in topic["partitions"])
+            for topic in described
+            if topic["error_code"] == 0
+        }
+        missing = [name for name, count in made.items() if led.get(name, 0) < count]
+        if not missing:
+            return
+        if time.monotonic() > end:
+            raise TopicError(
+                f"the topic {missing[0]} was made; after {_TOLD_SECONDS_MAX:.0f} s a partition of it has no leader: "
+                "see whether all brokers are up, then run this again"
+            )
+        await asyncio.sleep(_LOOK_SECONDS)
 
 
 def _partitions(count: int) -> str:

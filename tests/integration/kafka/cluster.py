@@ -17,7 +17,7 @@ from engine.kafka.clients import Connection, Consumer, open_admin, open_consumer
 from engine.kafka.configuration import ConfigurationWriter, WriterOptions, is_configuration
 from engine.kafka.folding import fold_records, is_by_engine, read_record
 from engine.kafka.publishing import DOOR_HEADER
-from engine.kafka.topics import CHANGELOG
+from engine.kafka.topics import CHANGELOG, create_topics
 from engine.partition import keys
 from engine.partition.partition import Meta, key_of, topic_of
 from engine.partition.revisions import MemoryRevisions
@@ -25,7 +25,6 @@ from schemas.codec import decode
 from schemas.engine_events import encode_engine_event
 from schemas.outputs import Change, encode_output
 from schemas.topics import Topic, partition_of
-from tests.integration.kafka.made import make_topics
 
 OUTPUTS: Final = (Topic.NOTIFICATIONS, Topic.JOURNAL, Topic.REJECTIONS)
 _IDLE_MS: Final = 200
@@ -48,7 +47,7 @@ class Cluster:
     async def __aenter__(self) -> "Cluster":
         admin = open_admin(self.connection)
         await admin.start()
-        await make_topics(admin, self.prefix, self.partitions)
+        await create_topics(admin, self.prefix, self.partitions, None)
         await admin.close()
         self._producer = AIOKafkaProducer(**security(self.connection))
         await self._producer.start()

@@ -11,10 +11,10 @@ from aiokafka import TopicPartition
 from engine.kafka.clients import Connection, Producer, open_admin, open_consumer, open_producer
 from engine.kafka.ledger import CONSUMER_HEADER
 from engine.kafka.notification_log import KafkaNotificationLog
+from engine.kafka.topics import create_topics
 from engine.log.ports import NotificationLog
 from schemas.outputs import Delivery
 from schemas.topics import Topic
-from tests.integration.kafka.made import make_topics
 
 PARTITIONS: Final = 2
 SECONDS_MAX: Final = 120.0
@@ -44,7 +44,7 @@ class KafkaBench:
     async def start(self) -> None:
         admin = open_admin(self.connection)
         await admin.start()
-        await make_topics(admin, self.prefix, PARTITIONS)
+        await create_topics(admin, self.prefix, PARTITIONS, None)
         await admin.close()
         await self._producer.start()
         await self._reader.start()

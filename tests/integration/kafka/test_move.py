@@ -28,7 +28,7 @@ from engine.kafka.folding import read_record
 from engine.kafka.histories import cluster_history
 from engine.kafka.moving import MoveOptions, Totals, move
 from engine.kafka.task import PartitionTask, wall_clock
-from engine.kafka.topics import TopicError
+from engine.kafka.topics import TopicError, create_topics
 from engine.moving import HistoryError
 from engine.replay import fold_whole
 from schemas.codec import decode_line
@@ -36,7 +36,6 @@ from schemas.outputs import Change, Delivery, Notification, encode_output
 from schemas.times import DAY, SECOND, parse_time
 from schemas.topics import Topic, partition_of
 from tests.integration.kafka.cluster import Cluster, assert_equal_to_replay, replayed
-from tests.integration.kafka.made import make_topics
 from tests.integration.kafka.tasks import options_of
 from tests.integration.kafka.test_worker import event, opening, traffic
 from tests.integration.processes import Process, command
@@ -318,7 +317,7 @@ async def test_a_move_that_was_killed_is_never_taken_for_a_whole_one(
     admin = open_admin(target.connection)
     await admin.start()
     with pytest.raises(TopicError, match="has not finished"):
-        await make_topics(admin, prefix, PARTITIONS)
+        await create_topics(admin, prefix, PARTITIONS, None)
     await admin.close()
     with pytest.raises(OperationalError, match="found none"):
         await options_of(target, tmp_path)

@@ -12,11 +12,10 @@ from typing import Final
 
 from engine.kafka.clients import Connection, open_admin
 from engine.kafka.task import TaskOptions
-from engine.kafka.topics import CHANGELOG
+from engine.kafka.topics import CHANGELOG, create_topics
 from engine.kafka.worker import cluster_of
 from engine.partition import keys
 from engine.store.ports import STATE
-from tests.integration.kafka.made import make_topics
 from tests.integration.torture.load import Load
 from tests.integration.torture.mirror import Mirror
 from tests.integration.torture.report import Phase, Report
@@ -103,7 +102,7 @@ class TortureRun:
         async with AsyncExitStack() as stack:
             admin = open_admin(self.connection)
             await admin.start()
-            await make_topics(admin, self.prefix, PARTITIONS)
+            await create_topics(admin, self.prefix, PARTITIONS, None)
             await admin.close()
             self._cluster, _ = await cluster_of(self.connection, self.prefix)
             stack.callback(self._kill_all)
