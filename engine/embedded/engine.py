@@ -51,13 +51,13 @@ _READ_LATELY_SECONDS: Final = 1.0
 class EmbeddedOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How the embedded engine runs. ``durability`` ``os`` answers before the fsync: a power cut may lose what was
     answered in the last moments, kill -9 does not. ``beside_readers_max``: records of a commit while somebody reads
-    and waits for its end; 5 to 8 ms."""
+    and waits for its end; 3 ms."""
 
     data: Path
     partitions: int = PARTITIONS_DEFAULT
     durability: Literal["fsync", "os"] = "fsync"
     batch_records_max: int = 2_000
-    beside_readers_max: int = 250
+    beside_readers_max: int = 100
     queue_records_max: int = 100_000
     balances_max: int = 240_000
     accounts_max: int = 1_200
