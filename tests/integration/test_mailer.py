@@ -265,7 +265,7 @@ async def test_a_stop_does_not_wait_for_a_server_that_hangs(log: MemoryNotificat
     async with mailing(log, mail_to(peer, msgspec.structs.replace(FAST, stop_seconds=0.1))):
         await connected.wait()
         asked = loop.time()
-    assert loop.time() - asked < 30  # a command may take 60
+    assert loop.time() - asked < 5
     assert CONSUMER not in log.deliveries
     server.close()
 

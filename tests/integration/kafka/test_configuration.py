@@ -29,7 +29,7 @@ PARTITIONS = 3
 SECONDS = 120.0
 PROFILE = {"type": "profile", "profile": "p", "currency": "USD"}
 DELETED = {"type": "profile_deleted", "profile": "p"}
-PAUSE_SECONDS_MAX = 60.0  # 10 of the transaction, 10 until the broker looks for those that are over, and a slow machine
+PAUSE_SECONDS_MAX = 30.0  # 10 of the transaction, 10 until the broker looks for those that are over, and a slow machine
 
 
 @asynccontextmanager

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.kafka
 
 PAUSE_SECONDS_MAX = 10.0
 FAILOVER_SECONDS_MAX = SESSION_SECONDS + 3.0
-LOADED_SECONDS = 20.0  # what a machine with other work on it may add; what it took is printed
+LOADED_SECONDS = 10.0  # what a machine with other work on it may add; what it took is printed
 BATCH, BATCH_SECONDS = 12, 0.05  # 240 events a second, each client in every batch
 
 
@@ -106,7 +106,7 @@ async def test_scale_out_under_load_and_the_loss_of_the_new_worker(broker: str, 
             events = await cluster.settled()
             assert first.stop() == 0, first.errors
         print(f"pause {pause:.1f} s, failover {failover:.1f} s")
-        assert pause < PAUSE_SECONDS_MAX + LOADED_SECONDS
+        assert pause < PAUSE_SECONDS_MAX
         assert failover < FAILOVER_SECONDS_MAX + LOADED_SECONDS
         await assert_equal_to_replay(cluster, events)
 

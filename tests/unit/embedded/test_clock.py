@@ -14,7 +14,6 @@ PROFILE = event(
     rules=[{"rule": "low", "audience": "client", "threshold": "5", "notify": True}],
 )  # fmt: skip
 TIMER_SECONDS_MAX = 1.0
-LOADED_SECONDS = 20.0  # what a machine with other work on it may add; the simulation holds the second in its own time
 HOUR = 3600 * SECOND
 
 
@@ -26,7 +25,7 @@ async def test_a_reminder_is_decided_within_a_second_of_its_due_instant_with_no_
         await asyncio.sleep(2 * TIMER_SECONDS_MAX / 5)  # two looks at the clock: nothing may come of them
         assert len(one.log(Topic.NOTIFICATIONS)) == 1
         one.clock.now = START + HOUR
-        async with asyncio.timeout(TIMER_SECONDS_MAX + LOADED_SECONDS):
+        async with asyncio.timeout(TIMER_SECONDS_MAX):
             await until(lambda: len(one.log(Topic.NOTIFICATIONS)) == 2)
         reminder = msgspec.json.decode(one.log(Topic.NOTIFICATIONS)[1])
         assert reminder["sequence"] == 2
@@ -92,5 +91,5 @@ async def test_a_temporary_credit_ends_with_no_traffic(tmp_path: Path) -> None:
             event("temporary_credit", "1", client="c-1", amount="10", valid_until="2026-03-01T10:05:00Z"),
         )
         one.clock.now = START + 300 * SECOND
-        async with asyncio.timeout(TIMER_SECONDS_MAX + LOADED_SECONDS):
+        async with asyncio.timeout(TIMER_SECONDS_MAX):
             await until(lambda: outputs(one.log(Topic.CHANGES), "available")[-1] == "0")
