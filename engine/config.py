@@ -31,7 +31,7 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
     durability: Literal["fsync", "os"] = "fsync"
     """fsync: an answer means the disk has it. os: an answer means the operating system has it; a power cut may lose
     the last moments, a killed process loses nothing."""
-    batch_records_max: Annotated[int, msgspec.Meta(ge=1, le=50_000)] = 2000
+    batch_records_max: Annotated[int, msgspec.Meta(ge=1, le=50_000)] = 4_000
     """Records of one commit. Larger commits keep the interpreter from answering meanwhile."""
     queue_records_max: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 100_000
     """Events waiting for their commit; beyond it senders are asked to come back (429). About 1 KB each."""

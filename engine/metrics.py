@@ -13,7 +13,7 @@ from engine.core.outcome import ACCEPTED, CLOCK, DUPLICATE, Outcome
 from engine.log.ports import Answer
 from engine.partition.partition import Partition
 from engine.store.ports import Store
-from schemas.events import AnyEvent
+from schemas.events import AnyEvent, Charge
 from schemas.outputs import Notification
 from schemas.readers import tag_of
 from schemas.reasons import Refusal
@@ -22,7 +22,7 @@ LATENCY_BUCKETS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 
 TABLES: Final = ("balances", "accounts", "ledgers", "grants")
 _STATUS = attrgetter("status")
 _REASON = attrgetter("reason")
-_REFUSED: Final = "refused"
+_CHARGE: Final = tag_of(Charge)
 _STATUSES: Final = {id(verdict): verdict.name for verdict in (ACCEPTED, DUPLICATE, CLOCK)}  # there are no others
 SIZE_BUCKETS: Final = (1, 5, 10, 50, 100, 500, 1_000, 2_000, 4_000, 10_000)
 
@@ -71,36 +71,33 @@ class EngineMetrics:
 
     def observe_batch(
         self,
-        submissions: Iterable[tuple[Sequence[AnyEvent | Refusal], Sequence[Answer | None]]],
+        events: Iterable[AnyEvent | Refusal],
+        answers: Sequence[Answer | None],
         outcomes: Iterable[Outcome],
-        now: int,
         *,
+        plain: bool,
         apply_seconds: float,
         write_seconds: float,
     ) -> None:
-        """Counts a committed batch. ``now``: its log time in microseconds."""
-        counts: Counts[tuple[type[AnyEvent | Refusal], str]] = Counts()
-        reasons: Counts[str | None] = Counts()
-        records = 0
-        for events, answers in submissions:
-            records += len(events)
-            statuses = Counts(map(_STATUS, answers))
-            if len(statuses) == 1:  # as nearly always: no pair for each event
-                (status,) = statuses
-                for cls, count in Counts(map(type, events)).items():
-                    counts[cls, status] += count
-            else:
-                counts.update(zip(map(type, events), map(_STATUS, answers), strict=True))
-            if _REFUSED in statuses:
-                reasons.update(map(_REASON, answers))
+        """Counts a committed batch. ``plain``: all of it is charges that were accepted, as nearly always."""
+        if plain:
+            self.events.labels(_CHARGE, ACCEPTED.name).inc(len(answers))
+        else:
+            self._observe_answers(events, answers)
+        for folded in outcomes:
+            self._observe_outcome(folded)
+        self._observe_work(len(answers), apply_seconds, write_seconds)
+
+    def _observe_answers(self, events: Iterable[AnyEvent | Refusal], answers: Sequence[Answer | None]) -> None:
+        counts: Counts[tuple[type[AnyEvent | Refusal], str]] = Counts(
+            zip(map(type, events), map(_STATUS, answers), strict=True)
+        )
+        reasons = Counts(map(_REASON, answers))
         for (cls, outcome), count in counts.items():
             self.events.labels("unreadable" if issubclass(cls, Refusal) else tag_of(cls), outcome).inc(count)
         for reason, count in reasons.items():
             if reason is not None:
                 self.rejections.labels(reason).inc(count)
-        for folded in outcomes:
-            self._observe_outcome(folded)
-        self._observe_work(records, apply_seconds, write_seconds)
 
     def observe_fold(
         self,

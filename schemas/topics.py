@@ -15,6 +15,8 @@ class Topic(Enum):
     REJECTIONS = "rejections"
     DELIVERIES = "deliveries"
 
+    __hash__ = object.__hash__  # as members compare; Enum's own is a function in Python, for many look-ups a commit
+
 
 PARTITIONS_DEFAULT: Final = 12
 

@@ -30,7 +30,8 @@ def encoded_views(state: State, changed: Mapping[str, ChangeNote]) -> list[bytes
             type(event) is not Charge
             or note.conversion is not None
             or balance.metered
-            or _is_escaped(client + event.source + event.id)
+            or '"' in (names := f"{client}{event.source}{event.id}")  # what JSON escapes: ids are printable
+            or "\\" in names
         ):
             written.append(encode_output(view(state, balance, note)))
             continue
@@ -62,11 +63,6 @@ def encoded_views(state: State, changed: Mapping[str, ChangeNote]) -> list[bytes
             ).encode()
         )
     return written
-
-
-def _is_escaped(names: str) -> bool:
-    """Whether JSON would write a character of these ids otherwise; they are printable, so only two can be."""
-    return '"' in names or "\\" in names
 
 
 @lru_cache(maxsize=4096)  # few distinct ones: most clients have the same limit and no temporary increase

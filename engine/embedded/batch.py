@@ -13,7 +13,7 @@ from engine.core.identity import check_repeat, content_of, identity_of
 from engine.core.outcome import ACCEPTED, Outcome
 from engine.core.outcome import Answer as Verdict
 from engine.embedded.routes import Routes
-from engine.log.chunks import Entry
+from engine.log.chunks import Row
 from engine.log.ports import Answer
 from engine.partition.partition import Partition
 from schemas.engine_events import encode_engine_event
@@ -21,30 +21,33 @@ from schemas.events import AnyEvent, Charge, Configuration, Deleted, Tick, Trans
 from schemas.outputs import rejection_of
 from schemas.reasons import Reason, Refusal
 
-_Slot = tuple[list[Answer | None], int]
 _REACHES_BEYOND = (*CONFIGURATION, *DELETED, Transfer)
 
 
 class BatchFold:
-    """Collects a batch. ``entries`` and ``outcomes`` by partition are what is to be committed."""
+    """Collects a batch. ``entries`` and ``outcomes`` by partition are what is to be committed.
+
+    ``answers``: one an event in the order in which they were added, in place after ``finish``. ``plain``: whether all
+    events are charges, and all were accepted.
+    """
 
     def __init__(self, partitions: Sequence[Partition], routes: Routes, now: int) -> None:
         count = len(partitions)
         self._partitions = partitions
         self._routes = routes
         self._times = [max(now, partition.state.clock) for partition in partitions]
-        self.entries: list[list[Entry]] = [[] for _ in range(count)]
+        self.answers: list[Answer | None] = []
+        self.plain = True
+        self.entries: list[list[Row]] = [[] for _ in range(count)]
         self.outcomes: list[Outcome] = [new_outcome() for _ in range(count)]
         self._records: list[list[Record]] = [[] for _ in range(count)]
-        self._slots: list[list[_Slot | None]] = [[] for _ in range(count)]
+        self._slots: list[list[int | None]] = [[] for _ in range(count)]
         self._shares = [  # what is done for every charge, looked up once
             (at, records.append, entries.append, slots.append)
             for at, records, entries, slots in zip(
                 self._times, self._records, self.entries, self._slots, strict=True
             )
         ]
-        self.events = 0
-
     def touched(self) -> list[int]:
         """The partitions that have something to commit."""
         return [
@@ -53,33 +56,38 @@ class BatchFold:
             if entries or outcome.outputs
         ]
 
-    def add(self, raws: Sequence[bytes], events: Sequence[AnyEvent | Refusal], answers: list[Answer | None]) -> None:
-        """Adds one submission; its answers are in place after ``finish``."""
+    def add(self, raws: Sequence[bytes], events: Sequence[AnyEvent | Refusal]) -> None:
+        """Adds one submission."""
         routes, shares = self._routes, self._shares
-        for index, event in enumerate(events):
-            raw = raws[index]
+        first = len(self.answers)
+        self.answers += [None] * len(events)
+        for slot, raw, event in zip(range(first, len(self.answers)), raws, events, strict=True):
             if type(event) is Charge:
                 client = event.client
                 at, put_record, put_entry, put_slot = shares[routes[client]]
                 put_record(Record(at, event, raw))
-                put_entry(Entry(client, at, raw))
-                put_slot((answers, index))
-            elif isinstance(event, Refusal):
-                self._refuse_at_door(event, raw, answers, index)
-            elif isinstance(event, _REACHES_BEYOND):
-                self._fold()
-                if isinstance(event, Transfer):
-                    self._put(routes[event.client], event, raw, (answers, index))
-                else:
-                    self._add_configuration(event, raw, (answers, index))
-                self._fold()
-                self._fold_legs()
-            elif isinstance(event, Tick):
-                refusal = Refusal(Reason.UNKNOWN_TYPE, "type: 'tick' is the clock's own; log time is the append time")
-                self._refuse_at_door(refusal, raw, answers, index)
+                put_entry((client, at, raw, False))
+                put_slot(slot)
             else:
-                self._put(routes[event.client], event, raw, (answers, index))
-        self.events += len(events)
+                self.plain = False
+                self._add_other(event, raw, slot)
+
+    def _add_other(self, event: AnyEvent | Refusal, raw: bytes, slot: int) -> None:
+        if isinstance(event, Refusal):
+            self._refuse_at_door(event, raw, slot)
+        elif isinstance(event, _REACHES_BEYOND):
+            self._fold()
+            if isinstance(event, Transfer):
+                self._put(self._routes[event.client], event, raw, slot)
+            else:
+                self._add_configuration(event, raw, slot)
+            self._fold()
+            self._fold_legs()
+        elif isinstance(event, Tick):
+            refusal = Refusal(Reason.UNKNOWN_TYPE, "type: 'tick' is the clock's own; log time is the append time")
+            self._refuse_at_door(refusal, raw, slot)
+        else:
+            self._put(self._routes[event.client], event, raw, slot)
 
     def add_tick(self, number: int, tick: Tick) -> None:
         """Adds the clock's own event to one partition."""
@@ -105,23 +113,21 @@ class BatchFold:
         number: int,
         event: AnyEvent,
         raw: bytes,
-        slot: _Slot | None,
+        slot: int | None,
         *,
         mark: bool = False,
     ) -> None:
         at = self._times[number]
         self._records[number].append(Record(at, event, raw))
-        self.entries[number].append(Entry(getattr(event, "client", ""), at, raw, mark))
+        self.entries[number].append((getattr(event, "client", ""), at, raw, mark))
         self._slots[number].append(slot)
 
-    def _refuse_at_door(self, refusal: Refusal, raw: bytes, answers: list[Answer | None], index: int) -> None:
+    def _refuse_at_door(self, refusal: Refusal, raw: bytes, slot: int) -> None:
         """What no partition may see is a rejection all the same; it is not an event, so the log does not have it."""
         self.outcomes[0].outputs.append(rejection_of(refusal, raw))
-        answers[index] = _refused(refusal)
+        self.answers[slot] = _refused(refusal)
 
-    def _add_configuration(
-        self, event: Configuration | Deleted, raw: bytes, slot: _Slot
-    ) -> None:
+    def _add_configuration(self, event: Configuration | Deleted, raw: bytes, slot: int) -> None:
         """To every partition; a repeat, or what any partition refuses, to one alone, which answers for all."""
         self._fire_timers()
         first = self._partitions[0].state
@@ -153,13 +159,14 @@ class BatchFold:
 
     def _answer(self, number: int, first: int, verdicts: Sequence[Verdict]) -> None:
         offset = self._partitions[number].next_offset_of_events + first
+        answers = self.answers
         for slot, verdict in zip(self._slots[number], verdicts, strict=True):
             if slot is not None:
-                answers, index = slot
                 if verdict is ACCEPTED:
-                    answers[index] = Answer("accepted", number, offset)
+                    answers[slot] = Answer("accepted", number, offset)
                 else:
-                    answers[index] = _refused(verdict) if isinstance(verdict, Refusal) else Answer("duplicate")
+                    self.plain = False
+                    answers[slot] = _refused(verdict) if isinstance(verdict, Refusal) else Answer("duplicate")
             offset += 1
         self._slots[number].clear()
 

@@ -16,6 +16,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -36,7 +37,8 @@ from schemas.reasons import Refusal
 from schemas.times import SECOND
 from schemas.topics import PARTITIONS_DEFAULT, Topic
 
-FORMAT: Final = 1
+FORMAT: Final = 2
+_READ: Final = (1, FORMAT)  # 1 has no packed chunks (ADR 23)
 _FORMAT_KEY: Final = b"\xff\xffm"
 _TICK_SECONDS: Final = 0.2  # timers fire within a second without traffic, with room for a slow commit
 _LEARNT_MAX: Final = 2_000  # identities a tick, two milliseconds: after a start, until the filters know all of them
@@ -56,7 +58,7 @@ class EmbeddedOptions(msgspec.Struct, frozen=True, kw_only=True):
     data: Path
     partitions: int = PARTITIONS_DEFAULT
     durability: Literal["fsync", "os"] = "fsync"
-    batch_records_max: int = 2_000
+    batch_records_max: int = 4_000
     beside_readers_max: int = 100
     queue_records_max: int = 100_000
     balances_max: int = 240_000
@@ -75,7 +77,6 @@ class _Format(msgspec.Struct, array_like=True):
 class _Submission(msgspec.Struct, gc=False):
     raws: Sequence[bytes]
     events: list[AnyEvent | Refusal]
-    answers: list[Answer | None]
     done: "asyncio.Future[list[Answer]]"
 
 
@@ -139,7 +140,7 @@ class EmbeddedEngine:
             raise Overloaded(_RETRY_AFTER_SECONDS)
         done: asyncio.Future[list[Answer]] = self._promise()
         decoded = [decode(raw, unknown_refused=True) for raw in events]
-        self._queue.append(_Submission(events, decoded, [None] * len(events), done))
+        self._queue.append(_Submission(events, decoded, done))
         self._queued += len(events)
         self._metrics.queued.set(self._queued)
         self._work.set()
@@ -237,7 +238,7 @@ class EmbeddedEngine:
             partition.begin(now)
         folded = BatchFold(self.partitions, self._routes, now)
         for submission in submissions:
-            folded.add(submission.raws, submission.events, submission.answers)
+            folded.add(submission.raws, submission.events)
         for number in ticks:
             folded.add_tick(number, Tick(time=now))
         apply_seconds = time.perf_counter() - started
@@ -254,13 +255,14 @@ class EmbeddedEngine:
         for number in touched:
             self.partitions[number].committed()
         self._metrics.observe_batch(
-            [(submission.events, submission.answers) for submission in submissions],
+            chain.from_iterable(submission.events for submission in submissions),
+            folded.answers,
             folded.outcomes,
-            now,
+            plain=folded.plain,
             apply_seconds=apply_seconds,
             write_seconds=time.perf_counter() - started - apply_seconds,
         )
-        self._after_write(touched, lambda: _resolve(submissions))
+        self._after_write(touched, lambda: _resolve(submissions, folded.answers))
 
     def _after_write(self, touched: list[int], settle: Callable[[], None]) -> None:
         if self._options.durability == "os":
@@ -374,29 +376,29 @@ class EmbeddedEngine:
                 done.set_exception(Unavailable(failure))
 
 
-def _resolve(submissions: list[_Submission]) -> None:
+def _resolve(submissions: list[_Submission], answers: list[Answer | None]) -> None:
+    first = 0
     for submission in submissions:
+        end = first + len(submission.events)
         with suppress(asyncio.InvalidStateError):  # the sender went away; what it sent is applied all the same
-            submission.done.set_result(submission.answers)  # type: ignore[arg-type]  # the fold filled every place
+            submission.done.set_result(answers[first:end])  # type: ignore[arg-type]  # the fold filled every place
+        first = end
 
 
 def stored_partitions(store: Store) -> int | None:
     """How many partitions a data folder was made with; None: it is no data folder of this format."""
     stored = store.get(STATE, _FORMAT_KEY)
     found = None if stored is None else msgspec.msgpack.decode(stored, type=_Format)
-    return found.partitions if found is not None and found.format == FORMAT else None
+    return found.partitions if found is not None and found.format in _READ else None
 
 
 def _check_format(store: Store, options: EmbeddedOptions) -> None:
     stored = store.get(STATE, _FORMAT_KEY)
     if stored is None:
-        batch = store.batch()
-        batch.use(STATE)
-        batch.put(_FORMAT_KEY, msgspec.msgpack.encode(_Format(FORMAT, options.partitions)))
-        store.write(batch)
+        _put_format(store, options.partitions)
         return
     found = msgspec.msgpack.decode(stored, type=_Format)
-    if found.format != FORMAT:
+    if found.format not in _READ:
         raise StoreError(
             f"the data folder {options.data} has format {found.format}, this version reads {FORMAT}: "
             "use the version that wrote it"
@@ -406,3 +408,12 @@ def _check_format(store: Store, options: EmbeddedOptions) -> None:
             f"the data folder {options.data} was made with {found.partitions} partitions, found {options.partitions} "
             "in the configuration: the count is fixed for life; set it back, or move the history into a new folder"
         )
+    if found.format != FORMAT:  # from here on it is not for the version that wrote it
+        _put_format(store, found.partitions)
+
+
+def _put_format(store: Store, partitions: int) -> None:
+    batch = store.batch()
+    batch.use(STATE)
+    batch.put(_FORMAT_KEY, msgspec.msgpack.encode(_Format(FORMAT, partitions)))
+    store.write(batch)

@@ -16,7 +16,7 @@ from engine.core.state import State
 from engine.core.why import why
 from engine.embedded.engine import EmbeddedEngine
 from engine.history import FOR_OTHERS, EventPlace, HistoryFold, refused_for_others
-from engine.log.chunks import chunk_key, decode_chunk, may_hold
+from engine.log.chunks import chunk_key, decode_chunk, may_hold, unpacked
 from engine.log.ports import Unavailable
 from engine.store.ports import LOG, Store
 from engine.views import client_view, read_through
@@ -112,5 +112,5 @@ class EmbeddedViews:
 
     def _values(self, number: int, topic: Topic, end: int) -> Iterator[bytes]:
         for _, value in self._store.scan(LOG, chunk_key(number, topic, 0), chunk_key(number, topic, end)):
-            yield value
+            yield unpacked(value)
             time.sleep(0)  # lets go of the interpreter: the event loop must not wait for a reader

@@ -106,9 +106,9 @@ class Work:
         ended = chunks_before(self._store, self._number, span_before(partition.state.clock), _ENDED_CHUNKS_MAX)
         pairs = recorded.changelog(self._number, self.position, ended)
         sent = self._begun(pairs)
-        for topic, entries in outputs:
-            records = [(entry.key.encode() or None, entry.value) for entry in entries]
-            sent[self._options.prefix + topic.value, self._number] = Uniform(entries[0].at // 1000, records)
+        for topic, rows in outputs:
+            records = [(key.encode() or None, value) for key, _, value, _ in rows]
+            sent[self._options.prefix + topic.value, self._number] = Uniform(rows[0][1] // 1000, records)
         legs: dict[Place, list[Sent]] = {}
         for leg in outcome.legs:
             self._add_own(legs, partition_of(leg.client, self._options.partitions), leg, leg.client)

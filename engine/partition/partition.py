@@ -17,7 +17,7 @@ from engine.core.encoded_view import encoded_views
 from engine.core.outcome import Outcome
 from engine.core.records import Account, Balance, Grants, Ledger, shared
 from engine.core.state import State, Table
-from engine.log.chunks import TOPIC_NUMBERS, Entry, chunk_key, encode_chunk
+from engine.log.chunks import TOPIC_NUMBERS, Entry, Row, chunk_key, encode_chunk
 from engine.partition import keys
 from engine.partition.dues import StoredDueIndex
 from engine.partition.references import StoredReferences
@@ -125,7 +125,7 @@ class Partition:
         self._now = max(now, self.state.clock)
         self._seen.look_from(self._now)
 
-    def append(self, batch: Batch, topic: Topic, entries: Sequence[Entry]) -> int:
+    def append(self, batch: Batch, topic: Topic, entries: Sequence[Entry] | Sequence[Row]) -> int:
         """Appends records to a topic; the offset of the first. ``commit`` must follow with the same batch."""
         offset = self.next_offset(topic)
         if entries:
@@ -141,24 +141,24 @@ class Partition:
             self.append(batch, topic, entries)
         self._put_meta(batch)
 
-    def commit_state(self, batch: Batch, outcome: Outcome) -> Sequence[tuple[Topic, Sequence[Entry]]]:
+    def commit_state(self, batch: Batch, outcome: Outcome) -> Sequence[tuple[Topic, Sequence[Row]]]:
         """As ``commit``, for a log that is not this store's: the outputs are given back, not put into the batch."""
         self._put_state(batch)
         outputs = list(self._outputs(outcome))
         self._put_meta(batch)
         return outputs
 
-    def _outputs(self, outcome: Outcome) -> Iterator[tuple[Topic, Sequence[Entry]]]:
+    def _outputs(self, outcome: Outcome) -> Iterator[tuple[Topic, Sequence[Row]]]:
         state = self.state
         clock = max(self._now, state.clock)  # a rejection at the door is no event: it may be before the first one
         if outcome.changed:
             changes = encoded_views(state, outcome.changed)
             yield (
                 Topic.CHANGES,
-                [Entry(client, clock, change) for client, change in zip(outcome.changed, changes, strict=True)],
+                [(client, clock, change, False) for client, change in zip(outcome.changed, changes, strict=True)],
             )
         for topic, outputs in _by_topic(outcome.outputs).items():
-            yield topic, [Entry(key_of(output), clock, encode_output(output)) for output in outputs]
+            yield topic, [(key_of(output), clock, encode_output(output), False) for output in outputs]
 
     def _put_state(self, batch: Batch) -> None:
         state = self.state

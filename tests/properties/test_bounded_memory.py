@@ -39,8 +39,7 @@ class Engine:
         for partition in self._partitions:
             partition.begin(now)
         folded = BatchFold(self._partitions, Routes(PARTITIONS), now)
-        answers: list[Answer | None] = [None] * len(lines)
-        folded.add(lines, [decode(line, unknown_refused=True) for line in lines], answers)
+        folded.add(lines, [decode(line, unknown_refused=True) for line in lines])
         folded.finish()
         batch = self.store.batch()
         touched = folded.touched()
@@ -50,7 +49,7 @@ class Engine:
         self.store.write(batch)
         for number in touched:
             self._partitions[number].committed()
-        return answers
+        return folded.answers
 
 
 def _batches(seed: int, sizes: Sequence[int]) -> list[tuple[list[bytes], int]]:

@@ -23,11 +23,10 @@ class _Partitions:
 
     def commit(self, now: int, *raws: bytes) -> list[Answer | None]:
         """Folds and writes one batch at that log time."""
-        answers: list[Answer | None] = [None] * len(raws)
         for partition in self.all:
             partition.begin(now)
         folded = BatchFold(self.all, Routes(PARTITIONS), now)
-        folded.add(raws, [decode(raw) for raw in raws], answers)
+        folded.add(raws, [decode(raw) for raw in raws])
         folded.finish()
         batch = self._store.batch()
         for number in folded.touched():
@@ -36,7 +35,7 @@ class _Partitions:
         self._store.write(batch)
         for number in folded.touched():
             self.all[number].committed()
-        return answers
+        return folded.answers
 
 
 def _plan(id_: str, unit: str) -> bytes:

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
-from engine.embedded.engine import FORMAT, EmbeddedEngine, EmbeddedOptions
+from engine.embedded.engine import FORMAT, EmbeddedEngine, EmbeddedOptions, stored_partitions
 from engine.metrics import EngineMetrics
 from engine.store.ports import STATE, StoreError
 from engine.store.rocks import RocksStore
@@ -85,4 +85,17 @@ def test_another_format_is_refused(tmp_path: Path) -> None:
     store.write(batch)
     with pytest.raises(StoreError, match=f"has format {FORMAT + 1}, this version reads {FORMAT}: use the version"):
         _open(store, tmp_path, 4)
+    store.close()
+
+
+def test_a_folder_of_the_format_before_is_read_and_is_of_this_one_then(tmp_path: Path) -> None:
+    store = RocksStore(tmp_path)
+    _open(store, tmp_path, 4)
+    batch = store.batch()
+    batch.use(STATE)
+    batch.put(b"\xff\xffm", msgspec.msgpack.encode([1, 4]))
+    store.write(batch)
+    assert stored_partitions(store) == 4
+    _open(store, tmp_path, 4)
+    assert msgspec.msgpack.decode(store.get(STATE, b"\xff\xffm") or b"") == [FORMAT, 4]
     store.close()
