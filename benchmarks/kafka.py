@@ -27,8 +27,8 @@ from schemas.topics import Topic
 
 _FULL: Final = Sizes(100_000, 300_000, {"Quix": 200_000, "Faust": 30_000}, 3)
 _QUICK: Final = Sizes(500, 3_000, {"Quix": 1_000, "Faust": 500}, 1)
-_PACES: Final = Paces((1_000, 5_000, 20_000), 3.0, 10.0)
-_PACES_QUICK: Final = Paces((200,), 0.5, 1.0)
+_PACES: Final = Paces((5_000, 1_000, 20_000), 60.0, 3.0, 10.0)
+_PACES_QUICK: Final = Paces((200,), 0.5, 0.5, 1.0)
 _HALF: Final = PARTITIONS // 2
 _ALL: Final = f"0-{PARTITIONS - 1}"
 _POM: Final = Path(__file__).parents[1] / "deploy" / "kafka" / "pom.xml"
@@ -136,8 +136,9 @@ async def _engine(cluster: Cluster, broker: Broker, data: Path, sizes: Sizes, re
         rounds = await ours.rounds([worker])
         report.add(_OURS, "exactly once", rounds)
         report.scaling.append(["1", *_cells(rounds)])
+        await paced(cluster, ours, worker, paces.rates[0], paces._replace(warm_seconds=paces.broker_warm_seconds))
         for rate in paces.rates:
-            report.latency.append(await paced(cluster, ours, worker, rate, sizes.clients, paces))
+            report.latency.append(await paced(cluster, ours, worker, rate, paces))
             say(f"latency: {report.latency[-1].row()}")
             await ours.until_caught_up([worker])
     finally:

@@ -6,6 +6,7 @@ process's own waiting, the broker twice, the worker's batch and its transaction.
 """
 
 import asyncio
+import gc
 import time
 from collections import deque
 from typing import Any, Final, NamedTuple
@@ -24,9 +25,14 @@ _DRAIN_SECONDS_MAX: Final = 30.0
 
 
 class Paces(NamedTuple):
-    """Events a second, one after another; how long each is held, and how long it is held before that uncounted."""
+    """Events a second, one after another; how long each is held, and how long it is held before that uncounted.
+
+    ``broker_warm_seconds``: how long the first rate is held before all, until Java has compiled what a broker does for
+    small transactions; a broker that works has been up for days.
+    """
 
     rates: tuple[int, ...]
+    broker_warm_seconds: float
     warm_seconds: float
     seconds: float
 
@@ -59,9 +65,9 @@ class _Change(msgspec.Struct):
 _change = msgspec.json.Decoder(_Change).decode
 
 
-async def paced(cluster: Cluster, ours: Ours, worker: Measured, rate: int, clients: int, paces: Paces) -> Paced:
+async def paced(cluster: Cluster, ours: Ours, worker: Measured, rate: int, paces: Paces) -> Paced:
     """Events at that rate, after some that are not counted."""
-    lines = ours.book.lines(clients, int(rate * (paces.warm_seconds + paces.seconds)), 1_000_000 + rate)
+    lines = ours.charges(int(rate * (paces.warm_seconds + paces.seconds)))
     reader = open_reader(cluster.bootstrap)
     await reader.start()
     places = [TopicPartition(ours.prefix + Topic.CHANGES.value, number) for number in range(PARTITIONS)]
@@ -107,6 +113,8 @@ async def paced(cluster: Cluster, ours: Ours, worker: Measured, rate: int, clien
         return (worker.cpu() - cpu) / (time.perf_counter() - start)
 
     reading = asyncio.create_task(read())
+    gc.collect()
+    gc.disable()  # a look at all that this process holds would delay events and readings by tens of milliseconds
     try:
         share = await write()
         await asyncio.wait({reading}, timeout=_DRAIN_SECONDS_MAX)
@@ -114,6 +122,7 @@ async def paced(cluster: Cluster, ours: Ours, worker: Measured, rate: int, clien
         if reading.done():
             reading.result()
     finally:
+        gc.enable()
         reading.cancel()
         await reader.stop()
     worker.hear()

@@ -175,12 +175,16 @@ class Ours:
         refused = await self._cluster.ends(self.prefix + Topic.REJECTIONS.value)
         assert not any(refused.values()), f"the engine refused what was to be measured: {refused}"
 
+    def charges(self, count: int) -> list[Line]:
+        """Charges that were not made before, in the book from now on."""
+        self._seed += 1
+        return self.book.lines(self._sizes.clients, count, self._seed)
+
     async def rounds(self, workers: Sequence[Worker]) -> list[Round]:
         """Charges through running workers that are caught up."""
         found = []
         for _ in range(self._sizes.rounds):
-            self._seed += 1
-            lines = self.book.lines(self._sizes.clients, self._sizes.charges, self._seed)
+            lines = self.charges(self._sizes.charges)
             for worker in workers:
                 worker.pause()
             await self._write(lines)

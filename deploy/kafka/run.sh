@@ -7,6 +7,7 @@
 #   KAFKA_PROPERTIES=  a file of broker settings that go over those here
 #   KAFKA_LISTENER=    name of one more listener, such as SASL_SSL, which clients are then sent to; KAFKA_PROPERTIES
 #                      says what it is
+#   KAFKA_JVM=         options of Java; those here make a broker start soon and take little, and slow under load
 #   KAFKA_SCRAM=       a user to begin with, as StorageTool's --add-scram takes it
 #
 # Prints one line `bootstrap HOST:PORT[,HOST:PORT...]` once every node takes requests.
@@ -87,7 +88,8 @@ for ((node = 1; node <= nodes; node++)); do
     format --ignore-formatted -t "$(cat "$data/cluster-id")" -c "$folder/server.properties" \
     ${KAFKA_SCRAM:+--add-scram "$KAFKA_SCRAM"} >"$folder/format.log" 2>&1 ||
     fail "node $node could not be formatted: $(tail -n 1 "$folder/format.log")"
-  java -Xmx512m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -cp "$libs/*" -Dorg.slf4j.simpleLogger.defaultLogLevel=warn \
+  # shellcheck disable=SC2086  # options are words
+  java ${KAFKA_JVM:--Xmx512m -XX:+UseSerialGC -XX:TieredStopAtLevel=1} -cp "$libs/*" -Dorg.slf4j.simpleLogger.defaultLogLevel=warn \
     kafka.Kafka "$folder/server.properties" >"$folder/broker.log" 2>&1 &
   pids+=($!)
   echo "${pids[-1]}" >"$folder/pid"

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, Final
 
@@ -147,7 +148,17 @@ def worker(
                 ends_fenced=numbers is not None,
             ).run()
 
-        asyncio.run(work())
+        _run(work())
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:  # Any: as a coroutine is annotated
+    """A worker is all small requests to brokers: on uvloop, which Windows has not, they cost it a tenth less."""
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(work)
+    else:
+        uvloop.run(work)
 
 
 def task_settings(own: WorkerOptions) -> dict[str, Any]:  # Any: arguments of TaskOptions, by name

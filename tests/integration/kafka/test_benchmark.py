@@ -15,7 +15,7 @@ from schemas.topics import Topic
 
 CLIENTS = 50
 CHARGES = 400
-PACES = Paces((100,), 0.2, 0.5)
+PACES = Paces((100,), 0.2, 0.2, 0.5)
 
 
 @pytest.mark.kafka
@@ -28,7 +28,7 @@ async def test_rounds_latency_and_restore_are_of_the_real_worker(broker: str, tm
         try:
             await ours.until_caught_up([worker])
             (measured,) = await ours.rounds([worker])
-            paces = await paced(cluster, ours, worker, PACES.rates[0], CLIENTS, PACES)
+            paces = await paced(cluster, ours, worker, PACES.rates[0], PACES)
         finally:
             worker.stop()
         assert measured.events == CHARGES
