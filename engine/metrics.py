@@ -109,8 +109,12 @@ class EngineMetrics:
         write_seconds: float,
     ) -> None:
         """Counts a committed fold by the core's own answers. ``uncounted``: types of events that count elsewhere."""
+        answers = outcome.answers
         refused = 0
-        counts = Counts(zip(map(type, events), map(id, outcome.answers), strict=True))
+        if answers.count(ACCEPTED) == len(answers):  # as nearly always: no pair for each event
+            counts = {(cls, id(ACCEPTED)): count for cls, count in Counts(map(type, events)).items()}
+        else:
+            counts = Counts(zip(map(type, events), map(id, answers), strict=True))
         for (cls, answer_id), count in counts.items():
             status = _STATUSES.get(answer_id)
             if status is None:
@@ -118,7 +122,7 @@ class EngineMetrics:
             elif cls not in uncounted:
                 self.events.labels(tag_of(cls), status).inc(count)
         if refused:
-            for event, answer in zip(events, outcome.answers, strict=True):
+            for event, answer in zip(events, answers, strict=True):
                 if isinstance(answer, Refusal) and type(event) not in uncounted:
                     name = "unreadable" if isinstance(event, Refusal) else tag_of(type(event))
                     self.events.labels(name, "refused").inc()

@@ -4,6 +4,7 @@
 """
 
 import json
+from collections.abc import Sequence
 from typing import Annotated, Final, Literal, NoReturn
 
 import msgspec
@@ -67,6 +68,11 @@ def decode(raw: bytes, *, unknown_refused: bool = False, engine: bool = False) -
     carries the engine's own mark, so that types which only the engine writes are allowed.
     """
     return _decode_fast(raw) or _decode_any(raw, unknown_refused, engine)[0]
+
+
+def decode_all(raws: Sequence[bytes]) -> list[AnyEvent | Refusal]:
+    """``decode`` of everything that came in at a door, with fewer calls."""
+    return [_decode_fast(raw) or _decode_any(raw, unknown_refused=True, engine=False)[0] for raw in raws]
 
 
 def decode_line(raw: bytes) -> Line:

@@ -80,14 +80,15 @@ def fold(state: State, records: Iterable[Record], out: Outcome) -> None:
                 state.clock = at
         event = record.event
         if type(event) is Charge:
-            balance = balances[event.client]
+            client = event.client
+            balance = balances[client]
             if (
                 balance is not None  # type: ignore[redundant-expr]  # a table gives None for a client it has not
                 and (live := balance.live - event.amount) > balance.trigger
                 and (event.currency is None or event.currency == balance.currency)
                 and not (balance.metered and event.usage is not None)
             ):
-                identity = xxh3_128_digest(f"{event.client}\0{event.source}\0{event.id}".encode())
+                identity = xxh3_128_digest(f"{client}\0{event.source}\0{event.id}".encode())
                 content = xxh3_64_intdigest(_encode(event))
                 found = find_seen(identity)
                 now = state.clock
@@ -103,12 +104,12 @@ def fold(state: State, records: Iterable[Record], out: Outcome) -> None:
                         spent = balance.spent + event.amount
                         balance.spent = spent if spent < SPENT_MAX else SPENT_MAX
                         balance.charged_at = now
-                    dirty[event.client] = balance
+                    dirty[client] = balance
                     note = ChangeNote(now, event)
                     if every_change:
                         out.change(state, balance, note)
                     else:
-                        changed[event.client] = note
+                        changed[client] = note
                     answers.append(ACCEPTED)
                     continue
         answers.append(apply(state, record, out))

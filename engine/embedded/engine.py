@@ -31,7 +31,7 @@ from engine.metrics import EngineMetrics
 from engine.partition.partition import Bounds, Partition
 from engine.partition.seen import FILTER_BYTES, SeenFamilies
 from engine.store.ports import STATE, Batch, Store, StoreError
-from schemas.codec import decode
+from schemas.codec import decode_all
 from schemas.events import AnyEvent, Tick
 from schemas.reasons import Refusal
 from schemas.times import SECOND
@@ -139,8 +139,7 @@ class EmbeddedEngine:
         if self._queued + len(events) > self._options.queue_records_max and self._queued:
             raise Overloaded(_RETRY_AFTER_SECONDS)
         done: asyncio.Future[list[Answer]] = self._promise()
-        decoded = [decode(raw, unknown_refused=True) for raw in events]
-        self._queue.append(_Submission(events, decoded, done))
+        self._queue.append(_Submission(events, decode_all(events), done))
         self._queued += len(events)
         self._metrics.queued.set(self._queued)
         self._work.set()
