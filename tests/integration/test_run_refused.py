@@ -1,6 +1,7 @@
 """What stops ``plimsoll run`` from starting or going on: one sentence that says what to do, exit code 1."""
 
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -179,11 +180,14 @@ def _limit_files(process: int) -> None:
 
 def _send_until_refused(product: Product) -> int:
     """Sends charges until one is not taken; how many were."""
-    note = "x" * 100
+    chance = random.Random(1)  # the log is packed: what is alike would not fill a disk
     with httpx.Client(base_url=product.url, timeout=120) as sender:
         sender.post("/v1/events", content=client("c-1"), headers={"content-type": "application/json"})
         for number in range(LOAD_REQUESTS_MAX):
-            body = b"\n".join(event("charge", f"{number}-{n}-{note}", client="c-1", amount="0.1") for n in range(100))
+            body = b"\n".join(
+                event("charge", f"{number}-{n}-{chance.randbytes(50).hex()}", client="c-1", amount="0.1")
+                for n in range(100)
+            )
             try:
                 answer = sender.post("/v1/events", content=body, headers=NDJSON)
             except httpx.TransportError:

@@ -37,7 +37,7 @@ _VICTIMS: Final[dict[Layout, tuple[str, ...]]] = {
 }
 _PAUSE_SECONDS: Final[dict[Layout, float]] = {"together": 0.03, "apart": 0.1}
 """Of a sender between two requests: a load whose mails can be sent while the notifiers are killed too."""
-_EXTRA_KILLS: Final = 2  # times the kills asked for, until enough of them landed where it matters
+_EXTRA_KILLS: Final = 6  # times the kills asked for, until enough of them landed where it matters
 _STUCK_SECONDS: Final = 120.0
 _LOOK_SECONDS: Final = 0.3  # each look reads everything, from an engine that has better to do
 _LANDED_MIN: Final = (

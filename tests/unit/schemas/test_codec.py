@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from schemas.codec import decode, decode_line, parse_object
+from schemas.codec import decode, decode_all, decode_line, parse_object
 from schemas.engine_events import encode_engine_event
 from schemas.events import (
     EVENT_TYPES,
@@ -220,6 +220,12 @@ def test_unknown_fields_are_ignored_on_the_log_and_refused_at_a_door(event: Json
     assert _decoded(more, engine=True, unknown_refused=True) == Refusal(
         Reason.BAD_FIELD, "colour is not a field of this event"
     )
+
+
+def test_a_door_reads_each_event_as_it_would_alone() -> None:
+    plain = b'{"type":"charge","id":"1","source":"s","client":"c","time":"2026-01-01T00:00:00Z","amount":"1.500000"}'
+    raws = [plain, b"no JSON", plain.replace(b'"amount"', b'"colour":"red","amount"'), plain.replace(b"1.5", b"2")]
+    assert decode_all(raws) == [decode(raw, unknown_refused=True) for raw in raws]
 
 
 def test_micros_of_an_amount_are_a_known_field_only_where_there_is_an_amount() -> None:
