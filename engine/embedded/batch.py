@@ -48,6 +48,7 @@ class BatchFold:
                 self._times, self._records, self.entries, self._slots, strict=True
             )
         ]
+
     def touched(self) -> list[int]:
         """The partitions that have something to commit."""
         return [

@@ -221,7 +221,7 @@ class StoredSeen:
                 begin, end = number * DEDUPE_WINDOW, (number + 1) * DEDUPE_WINDOW
                 known = families.filter(number)
                 unmarked = None if known.bits is self._bits else known
-            put(identity, pack(content, at) + kept if kept else pack(content, at))
+            put(identity, pack(content, at) + kept)
             if unmarked is not None:
                 unmarked.add(identity)
 

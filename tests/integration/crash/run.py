@@ -37,7 +37,8 @@ _VICTIMS: Final[dict[Layout, tuple[str, ...]]] = {
 }
 _PAUSE_SECONDS: Final[dict[Layout, float]] = {"together": 0.03, "apart": 0.1}
 """Of a sender between two requests: a load whose mails can be sent while the notifiers are killed too."""
-_EXTRA_KILLS: Final = 6  # times the kills asked for, until enough of them landed where it matters
+_EXTRA_KILLS: Final = 2  # times the kills asked for, until enough of them landed where it matters
+_GOLDEN: Final = 0.618  # steps that spread few kills over the time of an answer: chance leaves a third of it out
 _STUCK_SECONDS: Final = 120.0
 _LOOK_SECONDS: Final = 0.3  # each look reads everything, from an engine that has better to do
 _LANDED_MIN: Final = (
@@ -84,6 +85,7 @@ class CrashRun:
         self._kills: Counter[str] = Counter()
         self._processes: dict[str, Process] = {}
         self._caught = 0
+        self._aim = self._chance.random()
         self._audits = 0
         self._final: dict[str, int] = {}
         """By the id of a message that is recorded as sent, how often it had arrived by then."""
@@ -160,7 +162,8 @@ class CrashRun:
     async def _kill_engine(self, peers: Peers) -> None:
         self._load.begun.clear()
         await self._load.begun.wait()
-        await asyncio.sleep(self._chance.uniform(0, 1.3) * self._load.latency_seconds)
+        self._aim = (self._aim + _GOLDEN) % 1
+        await asyncio.sleep(1.3 * self._aim * self._load.latency_seconds)
         self._processes["engine"].kill()
         self._caught += self._load.killed() > 0
         copy = self._folder / "copy"  # looked into in its stead: opening it would end the recovery that is under test
