@@ -7,9 +7,10 @@ again, they are duplicates) or absent (they are accepted only now).
 import asyncio
 import random
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from itertools import islice
+from statistics import median
 from typing import Final
 
 import httpx
@@ -20,6 +21,7 @@ from engine.demo.traffic import Traffic, TrafficOptions
 SENDERS: Final = 4
 _BATCH_MAX: Final = 30
 _RETRY_SECONDS: Final = 0.05
+_LATENCIES_MAX: Final = 31
 _OPTIONS: Final = TrafficOptions(
     clients=120, charges_per_second=40.0, payments_per_second=1.0, others_per_second=3.0, burst_charges=100
 )
@@ -83,7 +85,7 @@ class Load:
         self.absent = 0
         self.kills_durable = 0
         self.kills_absent = 0
-        self.latency_seconds = 0.01
+        self._latencies = deque([0.01], _LATENCIES_MAX)
         self.begun = asyncio.Event()
         self._setup = setup
         self._events = events
@@ -110,13 +112,23 @@ class Load:
         """No new events; ``run`` returns once every event has its answer."""
         self._stopping = True
 
+    @property
+    def latency_seconds(self) -> float:
+        """What an answer takes now: the median of the last, for the first after a start take long."""
+        return median(self._latencies)
+
+    @property
+    def under_way(self) -> int:
+        """Events that were sent and not answered yet."""
+        return sum(len(batch.events) for batch in self._batches if batch.under_way)
+
     def killed(self) -> int:
         """To be called right after a kill: how many events are under way, whose fate is open."""
         self._settle_kill()
-        open_ = [batch for batch in self._batches if batch.under_way]
-        for batch in open_:
-            batch.at_kill = True
-        return sum(len(batch.events) for batch in open_)
+        for batch in self._batches:
+            if batch.under_way:
+                batch.at_kill = True
+        return self.under_way
 
     def _settle_kill(self) -> None:
         self.kills_durable += self._kill_counted["durable"] > 0
@@ -163,7 +175,7 @@ class Load:
                 break
             assert response.status_code in (429, 503), response.text
             await asyncio.sleep(_RETRY_SECONDS)
-        self.latency_seconds += 0.1 * (time.perf_counter() - started - self.latency_seconds)
+        self._latencies.append(time.perf_counter() - started)
         self._count(batch, identities, [answer.status for answer in _decode_answers(response.content).results])
 
     def _count(self, batch: Batch, identities: list[Identity], statuses: list[str]) -> None:

@@ -39,6 +39,7 @@ _PAUSE_SECONDS: Final[dict[Layout, float]] = {"together": 0.03, "apart": 0.1}
 """Of a sender between two requests: a load whose mails can be sent while the notifiers are killed too."""
 _EXTRA_KILLS: Final = 2  # times the kills asked for, until enough of them landed where it matters
 _GOLDEN: Final = 0.618  # steps that spread few kills over the time of an answer: chance leaves a third of it out
+_AIMS_MAX: Final = 100  # looks for a moment at which an answer is due, of a kill that must find one
 _STUCK_SECONDS: Final = 120.0
 _LOOK_SECONDS: Final = 0.3  # each look reads everything, from an engine that has better to do
 _LANDED_MIN: Final = (
@@ -77,6 +78,7 @@ class CrashRun:
         self._layout: Layout = layout
         self._seed = seed
         self._kills_min = kills
+        self._enough = max(1, round(_LANDED_MIN * kills))
         self._folder = folder
         self._audit_every = audit_every
         self._chance = random.Random(seed)
@@ -119,9 +121,13 @@ class CrashRun:
 
     def _done(self) -> bool:
         kills = sum(self._kills.values())
-        enough = max(1, round(_LANDED_MIN * self._kills_min))
-        landed = self._load.kills_durable >= enough and self._load.kills_absent >= enough
+        landed = self._load.kills_durable >= self._enough and self._load.kills_absent >= self._enough
         return kills >= self._kills_min and (landed or kills >= self._kills_min * (1 + _EXTRA_KILLS))
+
+    @property
+    def _aimed(self) -> bool:
+        """Whether the kills asked for are done, and more follow for what they have not found."""
+        return sum(self._kills.values()) >= self._kills_min
 
     # Processes
 
@@ -148,22 +154,20 @@ class CrashRun:
     # Kills
 
     async def _kill_one(self, peers: Peers, sending: "asyncio.Task[None]") -> None:
-        victim = self._chance.choice(_VICTIMS[self._layout])
+        victim = "engine" if self._aimed else self._chance.choice(_VICTIMS[self._layout])
         await asyncio.sleep(self._chance.uniform(*_BETWEEN_SECONDS))
-        self._kills[victim] += 1
         if victim == "engine":
             await self._kill_engine(peers)
         else:
+            self._kills[victim] += 1
             self._processes[victim].kill()
             await self._note_recorded(peers)
         assert not sending.done(), sending.exception()
         await self._start(victim)
 
     async def _kill_engine(self, peers: Peers) -> None:
-        self._load.begun.clear()
-        await self._load.begun.wait()
-        self._aim = (self._aim + _GOLDEN) % 1
-        await asyncio.sleep(1.3 * self._aim * self._load.latency_seconds)
+        await self._moment()
+        self._kills["engine"] += 1
         self._processes["engine"].kill()
         self._caught += self._load.killed() > 0
         copy = self._folder / "copy"  # looked into in its stead: opening it would end the recovery that is under test
@@ -180,6 +184,22 @@ class CrashRun:
             await asyncio.sleep(self._chance.uniform(0.3, _AT_START_SECONDS))
             recovering.kill()
             self._kills["engine at its start"] += 1
+
+    async def _moment(self) -> None:
+        """Returns when the engine is to be killed: anywhere in the time of an answer and a little after it.
+
+        Once the kills asked for are done, and too few found what must be found, it is a moment before an answer.
+        """
+        first, last = 0.0, 1.3
+        if self._aimed:
+            first, last = (0.0, 0.3) if self._load.kills_absent < self._enough else (0.5, 1.0)
+        for _ in range(_AIMS_MAX):
+            self._load.begun.clear()
+            await self._load.begun.wait()
+            self._aim = (self._aim + _GOLDEN) % 1
+            await asyncio.sleep((first + (last - first) * self._aim) * self._load.latency_seconds)
+            if not self._aimed or self._load.under_way:
+                return
 
     async def _note_recorded(self, peers: Peers) -> None:
         """A notifier was killed and the engine lives: asks it what is recorded."""
@@ -257,7 +277,7 @@ class CrashRun:
                 assert times[0] == times[1], f"sent again after it was recorded: {one.notification}, {times}"
         assert peers.arrived.keys() <= by_name.keys(), "messages arrived that were never decided"
         assert found.accepted.keys() <= self._load.acknowledged.keys()
-        load, enough = self._load, max(1, round(_LANDED_MIN * self._kills_min))
+        load, enough = self._load, self._enough
         assert load.kills_durable >= enough, (
             f"only {load.kills_durable} kills found unanswered events that were durable"
         )
