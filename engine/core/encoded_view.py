@@ -20,10 +20,13 @@ from schemas.times import NEVER, format_time
 
 
 def encoded_views(state: State, changed: Mapping[str, ChangeNote]) -> list[bytes]:
-    """One change for each client in ``changed``, of its latest version, in that order; each one line of JSON."""
-    balances = state.balances
+    """One change for each client in ``changed``, of its latest version, in that order; each one line of JSON.
+
+    ``state`` is as the fold left it, not marked clean yet: whoever has a new version is among what it wrote.
+    """
+    balances = state.balances.dirty  # what the fold has just touched: a look-up here finds it in the processor's cache
     written: list[bytes] = []
-    last, at, grown = -NEVER, "", 0
+    last, caused, grown = -NEVER, "", 0
     for client, note in changed.items():
         balance, event = balances[client], note.event
         if (
@@ -35,38 +38,46 @@ def encoded_views(state: State, changed: Mapping[str, ChangeNote]) -> list[bytes
         ):
             written.append(encode_output(view(state, balance, note)))
             continue
-        now, permanent, live = note.at, balance.permanent, balance.live
+        now, permanent, temporary, live = note.at, balance.permanent, balance.temporary, balance.live
         if now != last:
-            last, at, grown = now, format_time(now), grown_from(now)
+            last, grown = now, grown_from(now)
+            caused = f',"at":"{format_time(now)}","cause":{{"source":"'
+        to_live, to_available, to_unallocated = _settings(
+            balance.currency, balance.flags, permanent, temporary, balance.valid_until, balance.capacity
+        )
         shown = format_money(live)
         runway = ""
         if permanent is None:
-            available, status = "null", "active"
+            available = 'null,"status":"active'
         else:
-            left = live + permanent + balance.temporary
-            available = f'"{shown if left == live else format_money(left)}"'
+            left = live + permanent + temporary
             status = "active" if left > 0 else "exhausted"
+            available = f'"{shown if left == live else format_money(left)}","status":"{status}'
             if left > 0 and balance.spent_before >= grown:
                 seconds = seconds_to_spend(balance, left, now)
                 runway = "" if seconds is None else f',"runway":{{"zero_seconds":{seconds}}}'
-        capacity = balance.capacity
+        unallocated = format_money(balance.unallocated) if balance.unallocated else "0"
         written.append(
             (
-                f'{{"output":"change","client":"{client}","version":{balance.version},"at":"{at}",'
-                f'"cause":{{"source":"{event.source}","id":"{event.id}"}},"currency":"{balance.currency}",'
-                f'"model":"{"postpaid" if balance.flags & POSTPAID else "prepaid"}","live":"{shown}",'
-                f"{_credit(permanent, balance.temporary, balance.valid_until)},"
-                f'"available":{available},"status":"{status}",'
-                f'"capacity":{"null" if capacity is None else capacity},'
-                f'"unallocated":"{format_money(balance.unallocated) if balance.unallocated else "0"}",'
-                f'"time_balances":[]{runway}}}'
+                f'{{"output":"change","client":"{client}","version":{balance.version}{caused}{event.source}","id":"'
+                f"{event.id}{to_live}{shown}{to_available}{available}{to_unallocated}{unallocated}"
+                f'","time_balances":[]{runway}}}'
             ).encode()
         )
     return written
 
 
-@lru_cache(maxsize=4096)  # few distinct ones: most clients have the same limit and no temporary increase
-def _credit(permanent: int | None, temporary: int, valid_until: int | None) -> str:
+@lru_cache(maxsize=4096)  # few distinct ones: most clients are set alike, without a temporary increase
+def _settings(
+    currency: str, flags: int, permanent: int | None, temporary: int, valid_until: int | None, capacity: int | None
+) -> tuple[str, str, str]:
+    """What stands between the parts that a charge alters: id and live, live and available, status and unallocated."""
+    model = "postpaid" if flags & POSTPAID else "prepaid"
     limit = "null" if permanent is None else f'"{format_money(permanent)}"'
     end = "null" if valid_until is None else f'"{format_time(valid_until)}"'
-    return f'"credit":{{"permanent":{limit},"temporary":"{format_money(temporary)}","valid_until":{end}}}'
+    credit = f'{{"permanent":{limit},"temporary":"{format_money(temporary)}","valid_until":{end}}}'
+    return (
+        f'"}},"currency":"{currency}","model":"{model}","live":"',
+        f'","credit":{credit},"available":',
+        f'","capacity":{"null" if capacity is None else capacity},"unallocated":"',
+    )
