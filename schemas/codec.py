@@ -15,14 +15,15 @@ from schemas.fields import ID_CHARACTERS_MAX, Currency, FieldError, JsonFloat, d
 from schemas.money import MICROS_MAX, parse_money
 from schemas.readers import JsonObject, Problems, read_event, reader_of, tag_of
 from schemas.reasons import Reason, Refusal
-from schemas.times import SECONDS, TimeError, parse_time
+from schemas.times import MINUTES, SECONDS, TimeError, parse_time
 
 _TYPES: Final = {tag_of(cls): cls for cls in EVENT_TYPES}
 _ENGINE_ONLY: Final = frozenset({tag_of(TransferLeg), tag_of(TransferOutcome)})
 _NESTING_MAX: Final = 200
 _FRACTION_DIGITS: Final = 6  # with all of them written, the digits alone are the micro-units
 _PLAIN_DIGITS: Final = 12  # far from the bound of 63 bits
-_known_second: Final = SECONDS.get
+_known_minute: Final = MINUTES.get
+_whole_second: Final = SECONDS.get
 
 
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=ID_CHARACTERS_MAX)]
@@ -127,9 +128,8 @@ def _decode_fast(raw: bytes) -> Charge | None:
         names = f"{id}{source}{client}"
         if not names.isprintable() or " " in names:  # ``is_visible`` of all three, for the price of one
             return None
-        at = _known_second(time)
-        if at is None:
-            at = parse_time(time)
+        minute, second = _known_minute(time[:17]), _whole_second(time[17:])
+        at = parse_time(time) if minute is None or second is None else minute + second
         if wire.currency is not None:
             _read_currency(wire.currency)
         return Charge(

@@ -21,11 +21,10 @@ TIME_PATTERN: Final = (
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?(?:[Zz]|[+-][0-9]{2}:[0-9]{2})"
 )
 _match = re.compile(TIME_PATTERN, re.ASCII).fullmatch
-_KNOWN_MAX: Final = 4096  # of the last events
-SECONDS: Final[dict[str, Instant]] = {}
-"""Instants of the last times without a fraction that ended in ``Z``, as they were written: parsing is one look-up."""
-_MINUTES: Final[dict[str, Instant]] = {}  # by the first 17 characters of times that ended in ``Z``
-_WHOLE_SECONDS = {f"{second:02d}Z": second * 1_000_000 for second in range(60)}
+_MINUTES_MAX: Final = 4096  # of the last events
+MINUTES: Final[dict[str, int]] = {}
+"""Instants by the first 17 characters of times that ended in ``Z``: with ``SECONDS``, parsing costs two look-ups."""
+SECONDS: Final = {f"{second:02d}Z": second * 1_000_000 for second in range(60)}
 _SECONDS_BEFORE_FRACTION = {f"{second:02d}.": second * 1_000_000 for second in range(60)}
 _from_iso = datetime.fromisoformat
 INSTANT_MIN: Final = -62_135_596_800 * SECOND
@@ -40,16 +39,11 @@ class TimeError(ValueError):
 
 def parse_time(text: str) -> Instant:
     """The instant of an RFC 3339 string with an offset and at most microseconds; raises TimeError otherwise."""
-    known = SECONDS.get(text)
-    if known is not None:
-        return known
-    minute = _MINUTES.get(text[:17])
+    minute = MINUTES.get(text[:17])
     if minute is not None:
-        second = _WHOLE_SECONDS.get(text[17:])
+        second = SECONDS.get(text[17:])
         if second is not None:
-            instant = Instant(minute + second)
-            _remember(SECONDS, text, instant)
-            return instant
+            return Instant(minute + second)
         second = _SECONDS_BEFORE_FRACTION.get(text[17:20])
         fraction = text[20:-1]
         if second is not None and text[-1] == "Z" and len(fraction) <= 6 and fraction.isdigit() and fraction.isascii():
@@ -68,14 +62,10 @@ def _parse_any(text: str) -> Instant:
     if not INSTANT_MIN <= instant <= INSTANT_MAX:
         raise TimeError(_expected(text))
     if text[-1] == "Z" and text[10] == "T":
-        _remember(_MINUTES, text[:17], Instant(instant - since.seconds % 60 * SECOND - since.microseconds))
+        if len(MINUTES) >= _MINUTES_MAX:
+            MINUTES.clear()
+        MINUTES[text[:17]] = instant - since.seconds % 60 * SECOND - since.microseconds
     return Instant(instant)
-
-
-def _remember(known: dict[str, Instant], text: str, instant: Instant) -> None:
-    if len(known) >= _KNOWN_MAX:
-        known.clear()
-    known[text] = instant
 
 
 @lru_cache(maxsize=256)  # the outputs of one commit share their log time
