@@ -71,7 +71,7 @@ class EngineMetrics:
 
     def observe_batch(
         self,
-        events: Iterable[AnyEvent | Refusal],
+        kinds: Iterable[type[AnyEvent | Refusal]],
         answers: Sequence[Answer | None],
         outcomes: Iterable[Outcome],
         *,
@@ -79,19 +79,19 @@ class EngineMetrics:
         apply_seconds: float,
         write_seconds: float,
     ) -> None:
-        """Counts a committed batch. ``plain``: all of it is charges that were accepted, as nearly always."""
+        """Counts a committed batch of those ``kinds`` of events. ``plain``: all are charges that were accepted."""
         if plain:
             self.events.labels(_CHARGE, ACCEPTED.name).inc(len(answers))
         else:
-            self._observe_answers(events, answers)
+            self._observe_answers(kinds, answers)
         for folded in outcomes:
             self._observe_outcome(folded)
         self._observe_work(len(answers), apply_seconds, write_seconds)
 
-    def _observe_answers(self, events: Iterable[AnyEvent | Refusal], answers: Sequence[Answer | None]) -> None:
-        counts: Counts[tuple[type[AnyEvent | Refusal], str]] = Counts(
-            zip(map(type, events), map(_STATUS, answers), strict=True)
-        )
+    def _observe_answers(
+        self, kinds: Iterable[type[AnyEvent | Refusal]], answers: Sequence[Answer | None]
+    ) -> None:
+        counts: Counts[tuple[type[AnyEvent | Refusal], str]] = Counts(zip(kinds, map(_STATUS, answers), strict=True))
         reasons = Counts(map(_REASON, answers))
         for (cls, outcome), count in counts.items():
             self.events.labels("unreadable" if issubclass(cls, Refusal) else tag_of(cls), outcome).inc(count)

@@ -16,6 +16,7 @@ from engine.embedded.routes import Routes
 from engine.log.chunks import Row
 from engine.log.ports import Answer
 from engine.partition.partition import Partition
+from schemas.codec import decode_all
 from schemas.engine_events import encode_engine_event
 from schemas.events import AnyEvent, Charge, Configuration, Deleted, Tick, Transfer
 from schemas.outputs import rejection_of
@@ -27,8 +28,8 @@ _REACHES_BEYOND = (*CONFIGURATION, *DELETED, Transfer)
 class BatchFold:
     """Collects a batch. ``entries`` and ``outcomes`` by partition are what is to be committed.
 
-    ``answers``: one an event in the order in which they were added, in place after ``finish``. ``plain``: whether all
-    events are charges, and all were accepted.
+    ``answers``: one an event in the order in which they were added, in place after ``finish``; ``kinds``: the type of
+    each. ``plain``: whether all events are charges, and all were accepted.
     """
 
     def __init__(self, partitions: Sequence[Partition], routes: Routes, now: int) -> None:
@@ -37,6 +38,7 @@ class BatchFold:
         self._routes = routes
         self._times = [max(now, partition.state.clock) for partition in partitions]
         self.answers: list[Answer | None] = []
+        self.kinds: list[type[AnyEvent | Refusal]] = []
         self.plain = True
         self.entries: list[list[Row]] = [[] for _ in range(count)]
         self.outcomes: list[Outcome] = [new_outcome() for _ in range(count)]
@@ -57,8 +59,10 @@ class BatchFold:
             if entries or outcome.outputs
         ]
 
-    def add(self, raws: Sequence[bytes], events: Sequence[AnyEvent | Refusal]) -> None:
-        """Adds one submission."""
+    def add(self, raws: Sequence[bytes]) -> None:
+        """Adds one submission, each event one JSON text as received."""
+        events = decode_all(raws)
+        self.kinds += map(type, events)
         routes, shares = self._routes, self._shares
         first = len(self.answers)
         self.answers += [None] * len(events)
@@ -108,6 +112,14 @@ class BatchFold:
             first = len(self.entries[number]) - len(records)
             self._answer(number, first, outcome.answers[answered:])
             records.clear()
+
+    def written(self, number: int) -> None:
+        """A partition's part is in the store's batch: lets go of what it was made of, for the next part to be made of.
+
+        Memory that was just used is in the processor's cache; what is kept until the commit has ended is not.
+        """
+        self.entries[number] = []
+        self.outcomes[number].changed.clear()
 
     def _put(
         self,

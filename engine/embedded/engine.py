@@ -16,7 +16,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from itertools import chain
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -31,9 +30,7 @@ from engine.metrics import EngineMetrics
 from engine.partition.partition import Bounds, Partition
 from engine.partition.seen import FILTER_BYTES, SeenFamilies
 from engine.store.ports import STATE, Batch, Store, StoreError
-from schemas.codec import decode_all
-from schemas.events import AnyEvent, Tick
-from schemas.reasons import Refusal
+from schemas.events import Tick
 from schemas.times import SECOND
 from schemas.topics import PARTITIONS_DEFAULT, Topic
 
@@ -75,8 +72,9 @@ class _Format(msgspec.Struct, array_like=True):
 
 
 class _Submission(msgspec.Struct, gc=False):
-    raws: Sequence[bytes]
-    events: list[AnyEvent | Refusal]
+    """What waits for its commit, as received: decoded only then, it is in the processor's cache when it is folded."""
+
+    events: Sequence[bytes]
     done: "asyncio.Future[list[Answer]]"
 
 
@@ -139,7 +137,7 @@ class EmbeddedEngine:
         if self._queued + len(events) > self._options.queue_records_max and self._queued:
             raise Overloaded(_RETRY_AFTER_SECONDS)
         done: asyncio.Future[list[Answer]] = self._promise()
-        self._queue.append(_Submission(events, decode_all(events), done))
+        self._queue.append(_Submission(events, done))
         self._queued += len(events)
         self._metrics.queued.set(self._queued)
         self._work.set()
@@ -237,7 +235,7 @@ class EmbeddedEngine:
             partition.begin(now)
         folded = BatchFold(self.partitions, self._routes, now)
         for submission in submissions:
-            folded.add(submission.raws, submission.events)
+            folded.add(submission.events)
         for number in ticks:
             folded.add_tick(number, Tick(time=now))
         apply_seconds = time.perf_counter() - started
@@ -250,11 +248,12 @@ class EmbeddedEngine:
             apply_seconds += time.perf_counter() - begun
             partition.append(batch, Topic.EVENTS, folded.entries[number])
             partition.commit(batch, outcome)
+            folded.written(number)
         self._store.write(batch)
         for number in touched:
             self.partitions[number].committed()
         self._metrics.observe_batch(
-            chain.from_iterable(submission.events for submission in submissions),
+            folded.kinds,
             folded.answers,
             folded.outcomes,
             plain=folded.plain,

@@ -13,7 +13,6 @@ from engine.partition import dues
 from engine.partition.partition import Bounds, Partition
 from engine.partition.seen import SeenFamilies
 from engine.store.ports import Store
-from schemas.codec import decode
 from schemas.topics import Topic
 from tests.integration.crash.audit import audit
 from tests.properties.histories import history
@@ -39,13 +38,14 @@ class Engine:
         for partition in self._partitions:
             partition.begin(now)
         folded = BatchFold(self._partitions, Routes(PARTITIONS), now)
-        folded.add(lines, [decode(line, unknown_refused=True) for line in lines])
+        folded.add(lines)
         folded.finish()
         batch = self.store.batch()
         touched = folded.touched()
         for number in touched:
             self._partitions[number].append(batch, Topic.EVENTS, folded.entries[number])
             self._partitions[number].commit(batch, folded.outcomes[number])
+            folded.written(number)
         self.store.write(batch)
         for number in touched:
             self._partitions[number].committed()

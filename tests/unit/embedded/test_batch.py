@@ -6,7 +6,6 @@ from engine.log.ports import Answer
 from engine.partition.partition import Bounds, Partition
 from engine.partition.seen import SeenFamilies
 from engine.store.ports import Store
-from schemas.codec import decode
 from schemas.times import HOUR
 from schemas.topics import Topic
 from tests.simulation.store import Disk, SimulatedStore
@@ -26,14 +25,16 @@ class _Partitions:
         for partition in self.all:
             partition.begin(now)
         folded = BatchFold(self.all, Routes(PARTITIONS), now)
-        folded.add(raws, [decode(raw) for raw in raws])
+        folded.add(raws)
         folded.finish()
         batch = self._store.batch()
-        for number in folded.touched():
+        touched = folded.touched()
+        for number in touched:
             self.all[number].append(batch, Topic.EVENTS, folded.entries[number])
             self.all[number].commit(batch, folded.outcomes[number])
+            folded.written(number)
         self._store.write(batch)
-        for number in folded.touched():
+        for number in touched:
             self.all[number].committed()
         return folded.answers
 
