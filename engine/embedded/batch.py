@@ -114,10 +114,7 @@ class BatchFold:
             records.clear()
 
     def written(self, number: int) -> None:
-        """A partition's part is in the store's batch: lets go of what it was made of, for the next part to be made of.
-
-        Memory that was just used is in the processor's cache; what is kept until the commit has ended is not.
-        """
+        """A partition's part is in the store's batch: lets go of what it was made of."""
         self.entries[number] = []
         self.outcomes[number].changed.clear()
 

@@ -193,7 +193,7 @@ class Partition:
         batch.put(self._meta_key, _encode(self.meta))
 
     def committed(self) -> None:
-        """The batch is in the store: forget what was pending, and evict what memory has no room for."""
+        """The batch is in the store, or is before anything is asked: forget what was pending, evict what is over."""
         state = self.state
         for table in state.tables:
             table.dirty.clear()
