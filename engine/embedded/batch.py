@@ -5,7 +5,9 @@ beyond their partition and are folded alone, after all before them: configuratio
 none does, and a transfer, whose legs follow at once. What comes out is then the same as from ``replay``.
 """
 
+from array import array
 from collections.abc import Sequence
+from typing import Final
 
 from engine.core.configured import CONFIGURATION, DELETED, check_configuration
 from engine.core.fold import Record, fold, new_outcome
@@ -18,15 +20,17 @@ from engine.log.ports import Answer
 from engine.partition.partition import Partition
 from schemas.codec import decode_all
 from schemas.engine_events import encode_engine_event
-from schemas.events import AnyEvent, Charge, Configuration, Deleted, Tick, Transfer
+from schemas.events import AnyEvent, Charge, Configuration, Deleted, Tick, Transfer, TransferLeg, TransferOutcome
 from schemas.outputs import rejection_of
 from schemas.reasons import Reason, Refusal
 
+_UNANSWERED: Final = -1  # for a record that nobody sent
+_OWN: Final = frozenset({Tick, TransferLeg, TransferOutcome})  # what the engine alone writes, and marks
 _REACHES_BEYOND = (*CONFIGURATION, *DELETED, Transfer)
 
 
 class BatchFold:
-    """Collects a batch. ``entries`` and ``outcomes`` by partition are what is to be committed.
+    """Collects a batch. ``entries`` and ``outcomes`` of each partition are what is to be committed.
 
     ``answers``: one an event in the order in which they were added, in place after ``finish``; ``kinds``: the type of
     each. ``plain``: whether all events are charges, and all were accepted.
@@ -40,23 +44,31 @@ class BatchFold:
         self.answers: list[Answer | None] = []
         self.kinds: list[type[AnyEvent | Refusal]] = []
         self.plain = True
-        self.entries: list[list[Row]] = [[] for _ in range(count)]
         self.outcomes: list[Outcome] = [new_outcome() for _ in range(count)]
         self._records: list[list[Record]] = [[] for _ in range(count)]
-        self._slots: list[list[int | None]] = [[] for _ in range(count)]
+        self._folded = [0] * count  # of a partition's records
+        self._slots = [array("i") for _ in range(count)]  # by partition, for each record that is not folded yet
         self._shares = [  # what is done for every charge, looked up once
-            (at, records.append, entries.append, slots.append)
-            for at, records, entries, slots in zip(
-                self._times, self._records, self.entries, self._slots, strict=True
-            )
+            (at, records.append, slots.append)
+            for at, records, slots in zip(self._times, self._records, self._slots, strict=True)
         ]
 
     def touched(self) -> list[int]:
         """The partitions that have something to commit."""
         return [
             number
-            for number, (entries, outcome) in enumerate(zip(self.entries, self.outcomes, strict=True))
-            if entries or outcome.outputs
+            for number, (records, outcome) in enumerate(zip(self._records, self.outcomes, strict=True))
+            if records or outcome.outputs
+        ]
+
+    def entries(self, number: int) -> list[Row]:
+        """What a partition's log gets, in order."""
+        at = self._times[number]
+        return [
+            (event.client, at, record.raw, False)
+            if type(event := record.event) is Charge
+            else (getattr(event, "client", ""), at, record.raw, type(event) in _OWN)
+            for record in self._records[number]
         ]
 
     def add(self, raws: Sequence[bytes]) -> None:
@@ -68,10 +80,8 @@ class BatchFold:
         self.answers += [None] * len(events)
         for slot, raw, event in zip(range(first, len(self.answers)), raws, events, strict=True):
             if type(event) is Charge:
-                client = event.client
-                at, put_record, put_entry, put_slot = shares[routes[client]]
+                at, put_record, put_slot = shares[routes[event.client]]
                 put_record(Record(at, event, raw))
-                put_entry((client, at, raw, False))
                 put_slot(slot)
             else:
                 self.plain = False
@@ -96,7 +106,7 @@ class BatchFold:
 
     def add_tick(self, number: int, tick: Tick) -> None:
         """Adds the clock's own event to one partition."""
-        self._put(number, tick, encode_engine_event(tick), None, mark=True)
+        self._put(number, tick, encode_engine_event(tick), _UNANSWERED)
 
     def finish(self) -> None:
         """Folds what is left."""
@@ -104,32 +114,21 @@ class BatchFold:
 
     def fold(self, number: int) -> None:
         """Folds what is left of one partition."""
-        records = self._records[number]
-        if records:
+        records, first = self._records[number], self._folded[number]
+        if first < len(records):
             outcome = self.outcomes[number]
             answered = len(outcome.answers)
-            fold(self._partitions[number].state, records, outcome)
-            first = len(self.entries[number]) - len(records)
+            fold(self._partitions[number].state, records[first:] if first else records, outcome)
+            self._folded[number] = len(records)
             self._answer(number, first, outcome.answers[answered:])
-            records.clear()
 
     def written(self, number: int) -> None:
         """A partition's part is in the store's batch: lets go of what it was made of."""
-        self.entries[number] = []
+        self._records[number].clear()
         self.outcomes[number].changed.clear()
 
-    def _put(
-        self,
-        number: int,
-        event: AnyEvent,
-        raw: bytes,
-        slot: int | None,
-        *,
-        mark: bool = False,
-    ) -> None:
-        at = self._times[number]
-        self._records[number].append(Record(at, event, raw))
-        self.entries[number].append((getattr(event, "client", ""), at, raw, mark))
+    def _put(self, number: int, event: AnyEvent, raw: bytes, slot: int) -> None:
+        self._records[number].append(Record(self._times[number], event, raw))
         self._slots[number].append(slot)
 
     def _refuse_at_door(self, refusal: Refusal, raw: bytes, slot: int) -> None:
@@ -151,7 +150,7 @@ class BatchFold:
                     takes = range(number, number + 1)
                     break
         for number in takes:
-            self._put(number, event, raw, slot if number == takes[0] else None)
+            self._put(number, event, raw, slot if number == takes[0] else _UNANSWERED)
 
     def _fire_timers(self) -> None:
         """What is due before a configuration event may decide whether a partition takes it: a grant that expires, say.
@@ -171,14 +170,14 @@ class BatchFold:
         offset = self._partitions[number].next_offset_of_events + first
         answers = self.answers
         for slot, verdict in zip(self._slots[number], verdicts, strict=True):
-            if slot is not None:
+            if slot != _UNANSWERED:
                 if verdict is ACCEPTED:
                     answers[slot] = Answer("accepted", number, offset)
                 else:
                     self.plain = False
                     answers[slot] = _refused(verdict) if isinstance(verdict, Refusal) else Answer("duplicate")
             offset += 1
-        self._slots[number].clear()
+        del self._slots[number][:]
 
     def _fold_legs(self) -> None:
         while True:
@@ -188,7 +187,7 @@ class BatchFold:
             for outcome in self.outcomes:
                 outcome.legs = []
             for leg in legs:
-                self._put(self._routes[leg.client], leg, encode_engine_event(leg), None, mark=True)
+                self._put(self._routes[leg.client], leg, encode_engine_event(leg), _UNANSWERED)
             self._fold()
 
 

@@ -246,7 +246,7 @@ class EmbeddedEngine:
             begun = time.perf_counter()
             folded.fold(number)
             apply_seconds += time.perf_counter() - begun
-            partition.append(batch, Topic.EVENTS, folded.entries[number])
+            partition.append(batch, Topic.EVENTS, folded.entries(number))
             partition.commit(batch, outcome)
             # Nothing looks at this partition before the write, and a write that fails ends the engine: what its part
             # was made of is let go of here, while it is in the processor's cache, for the next part to be made of.

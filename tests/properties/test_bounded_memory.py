@@ -43,7 +43,7 @@ class Engine:
         batch = self.store.batch()
         touched = folded.touched()
         for number in touched:
-            self._partitions[number].append(batch, Topic.EVENTS, folded.entries[number])
+            self._partitions[number].append(batch, Topic.EVENTS, folded.entries(number))
             self._partitions[number].commit(batch, folded.outcomes[number])
             folded.written(number)
         self.store.write(batch)

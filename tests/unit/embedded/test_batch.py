@@ -30,7 +30,7 @@ class _Partitions:
         batch = self._store.batch()
         touched = folded.touched()
         for number in touched:
-            self.all[number].append(batch, Topic.EVENTS, folded.entries[number])
+            self.all[number].append(batch, Topic.EVENTS, folded.entries(number))
             self.all[number].commit(batch, folded.outcomes[number])
             folded.written(number)
         self._store.write(batch)
