@@ -123,7 +123,10 @@ class BatchFold:
             self._answer(number, first, outcome.answers[answered:])
 
     def written(self, number: int) -> None:
-        """A partition's part is in the store's batch: lets go of what it was made of."""
+        """A partition's part is in the store's batch: lets go of what it was made of, for the next part to be made of.
+
+        Memory that was just used is in the processor's cache; what is kept until the commit has ended is not.
+        """
         self._records[number].clear()
         self.outcomes[number].changed.clear()
 

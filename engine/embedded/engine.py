@@ -248,11 +248,11 @@ class EmbeddedEngine:
             apply_seconds += time.perf_counter() - begun
             partition.append(batch, Topic.EVENTS, folded.entries(number))
             partition.commit(batch, outcome)
-            # Nothing looks at this partition before the write, and a write that fails ends the engine: what its part
-            # was made of is let go of here, while it is in the processor's cache, for the next part to be made of.
             folded.written(number)
-            partition.committed()
+            partition.written()
         self._store.write(batch)
+        for number in touched:
+            self.partitions[number].committed()
         self._metrics.observe_batch(
             folded.kinds,
             folded.answers,

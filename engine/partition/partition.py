@@ -192,16 +192,23 @@ class Partition:
         batch.use(STATE)
         batch.put(self._meta_key, _encode(self.meta))
 
-    def committed(self) -> None:
-        """The batch is in the store, or is before anything is asked: forget what was pending, evict what is over."""
-        state = self.state
-        for table in state.tables:
+    def written(self) -> None:
+        """What ``commit`` added is all there is of it until the batch is in the store; nothing is folded before that.
+
+        Identities and records are let go of here, while they are in the processor's cache, not when all is written.
+        """
+        for table in self.state.tables:
             table.dirty.clear()
+        self._seen.written()
+
+    def committed(self) -> None:
+        """The batch is in the store: forget what was pending, and evict what memory has no room for."""
+        self.written()
+        state = self.state
         state.config.dirty.clear()
         self._dues.written()
         self._references.written()
         self.revisions.written()
-        self._seen.written()
         _evict(state.balances, self._bounds.balances_max)
         for table in state.tables[1:]:
             _evict(table, self._bounds.accounts_max)
