@@ -18,7 +18,6 @@ from engine.embedded.routes import Routes
 from engine.log.chunks import Row
 from engine.log.ports import Answer
 from engine.partition.partition import Partition
-from schemas.codec import decode_all
 from schemas.engine_events import encode_engine_event
 from schemas.events import AnyEvent, Charge, Configuration, Deleted, Tick, Transfer, TransferLeg, TransferOutcome
 from schemas.outputs import rejection_of
@@ -71,9 +70,8 @@ class BatchFold:
             for record in self._records[number]
         ]
 
-    def add(self, raws: Sequence[bytes]) -> None:
-        """Adds one submission, each event one JSON text as received."""
-        events = decode_all(raws)
+    def add(self, raws: Sequence[bytes], events: Sequence[AnyEvent | Refusal]) -> None:
+        """Adds one submission: each event as received, and decoded."""
         self.kinds += map(type, events)
         routes, shares = self._routes, self._shares
         first = len(self.answers)

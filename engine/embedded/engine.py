@@ -30,6 +30,7 @@ from engine.metrics import EngineMetrics
 from engine.partition.partition import Bounds, Partition
 from engine.partition.seen import FILTER_BYTES, SeenFamilies
 from engine.store.ports import STATE, Batch, Store, StoreError
+from schemas.codec import decode_all
 from schemas.events import Tick
 from schemas.times import SECOND
 from schemas.topics import PARTITIONS_DEFAULT, Topic
@@ -234,8 +235,7 @@ class EmbeddedEngine:
         for partition in self.partitions:
             partition.begin(now)
         folded = BatchFold(self.partitions, self._routes, now)
-        for submission in submissions:
-            folded.add(submission.events)
+        submissions = [submission for submission in submissions if _added(folded, submission)]
         for number in ticks:
             folded.add_tick(number, Tick(time=now))
         apply_seconds = time.perf_counter() - started
@@ -373,6 +373,18 @@ class EmbeddedEngine:
         for done in self._waiting:
             if not done.done():
                 done.set_exception(Unavailable(failure))
+
+
+def _added(folded: BatchFold, submission: _Submission) -> bool:
+    """Decodes and adds. False: decoding raised, a fault of ours, which only the sender is told of; all else goes on."""
+    try:
+        events = decode_all(submission.events)
+    except Exception as error:
+        with suppress(asyncio.InvalidStateError):
+            submission.done.set_exception(error)
+        return False
+    folded.add(submission.events, events)
+    return True
 
 
 def _resolve(submissions: list[_Submission], answers: list[Answer | None]) -> None:

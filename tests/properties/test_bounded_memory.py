@@ -13,6 +13,7 @@ from engine.partition import dues
 from engine.partition.partition import Bounds, Partition
 from engine.partition.seen import SeenFamilies
 from engine.store.ports import Store
+from schemas.codec import decode_all
 from schemas.topics import Topic
 from tests.integration.crash.audit import audit
 from tests.properties.histories import history
@@ -38,7 +39,7 @@ class Engine:
         for partition in self._partitions:
             partition.begin(now)
         folded = BatchFold(self._partitions, Routes(PARTITIONS), now)
-        folded.add(lines)
+        folded.add(lines, decode_all(lines))
         folded.finish()
         batch = self.store.batch()
         touched = folded.touched()

@@ -6,6 +6,7 @@ from engine.log.ports import Answer
 from engine.partition.partition import Bounds, Partition
 from engine.partition.seen import SeenFamilies
 from engine.store.ports import Store
+from schemas.codec import decode_all
 from schemas.times import HOUR
 from schemas.topics import Topic
 from tests.simulation.store import Disk, SimulatedStore
@@ -25,7 +26,7 @@ class _Partitions:
         for partition in self.all:
             partition.begin(now)
         folded = BatchFold(self.all, Routes(PARTITIONS), now)
-        folded.add(raws)
+        folded.add(raws, decode_all(raws))
         folded.finish()
         batch = self._store.batch()
         touched = folded.touched()

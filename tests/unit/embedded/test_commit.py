@@ -62,6 +62,17 @@ async def test_a_commit_takes_no_more_than_its_bound(tmp_path: Path) -> None:
         assert one.store.writes == writes + 2, "three submissions of three fit into ten"
 
 
+async def test_what_cannot_even_be_refused_fails_alone(tmp_path: Path) -> None:
+    nothing: bytes = None  # type: ignore[assignment]  # what no door gives
+    async with running(tmp_path) as one:
+        sent = await asyncio.gather(
+            one.send(client("c-1")), one.send(_charge(1), nothing), one.send(_charge(2)), return_exceptions=True
+        )
+        assert [type(each) for each in sent] == [list, AttributeError, list]
+        assert one.log(Topic.EVENTS, one.engine.route("c-1")) == [client("c-1"), _charge(2)]
+        assert [answer.status for answer in await one.send(_charge(1))] == ["accepted"]
+
+
 @pytest.mark.parametrize(("reading", "commits"), [(False, 1), (True, 2)])
 async def test_a_commit_is_shorter_while_somebody_reads(tmp_path: Path, reading: bool, commits: int) -> None:
     async with running(tmp_path, beside_readers_max=10) as one:
