@@ -101,7 +101,7 @@ class EngineMetrics:
 
     def observe_fold(
         self,
-        kinds: Sequence[type[AnyEvent | Refusal]],
+        events: Sequence[AnyEvent | Refusal],
         outcome: Outcome,
         uncounted: Collection[type],
         *,
@@ -112,24 +112,23 @@ class EngineMetrics:
         answers = outcome.answers
         refused = 0
         if answers.count(ACCEPTED) == len(answers):  # as nearly always: no pair for each event
-            counts = {(cls, id(ACCEPTED)): count for cls, count in Counts(kinds).items()}
+            counts = {(cls, id(ACCEPTED)): count for cls, count in Counts(map(type, events)).items()}
         else:
-            counts = Counts(zip(kinds, map(id, answers), strict=True))
+            counts = Counts(zip(map(type, events), map(id, answers), strict=True))
         for (cls, answer_id), count in counts.items():
             status = _STATUSES.get(answer_id)
             if status is None:
                 refused += count
             elif cls not in uncounted:
-                assert not issubclass(cls, Refusal)  # what could not be read is refused
                 self.events.labels(tag_of(cls), status).inc(count)
         if refused:
-            for kind, answer in zip(kinds, answers, strict=True):
-                if isinstance(answer, Refusal) and kind not in uncounted:
-                    name = "unreadable" if issubclass(kind, Refusal) else tag_of(kind)
+            for event, answer in zip(events, answers, strict=True):
+                if isinstance(answer, Refusal) and type(event) not in uncounted:
+                    name = "unreadable" if isinstance(event, Refusal) else tag_of(type(event))
                     self.events.labels(name, "refused").inc()
                     self.rejections.labels(answer.reason.value).inc()
         self._observe_outcome(outcome)
-        self._observe_work(len(kinds), apply_seconds, write_seconds)
+        self._observe_work(len(events), apply_seconds, write_seconds)
 
     def _observe_outcome(self, outcome: Outcome) -> None:
         if outcome.timers:

@@ -206,13 +206,9 @@ class PartitionTask:
             records = feed.take(self._options.batch_records_max)
             if not records:
                 return None
-            last = records[-1]
-            read = [read_record(record) for record in records]
-            del records  # what is not kept any more leaves its place in the processor's cache to what comes of it
-            work.fold(read, last.offset + 1)
-            del read
+            work.fold([read_record(record) for record in records], records[-1].offset + 1)
             await work.commit()
-            return last
+            return records[-1]
 
     async def _look(self, work: Work, feed: Feed, last: EventRecord | None, *, measure: bool) -> None:
         """How far the task is behind; now and then, and while it is paused, by asking instead of by what came."""

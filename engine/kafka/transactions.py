@@ -8,33 +8,28 @@ import msgspec
 from aiokafka.errors import IllegalOperation, KafkaError
 from aiokafka.structs import RecordMetadata
 
-from engine.kafka.batches import FilledBatch, fill_batches
+from engine.kafka.batches import fill_batches
 from engine.kafka.clients import BatchBuilder, Producer
 
 Sent = tuple[int, bytes | None, bytes | None, list[tuple[str, bytes]]]
 """Milliseconds, key, value, headers."""
 
 
-class Filled(msgspec.Struct, frozen=True):
-    """Records of one time without headers, keys and values, in batches: what a commit writes by the thousand."""
+class Uniform(msgspec.Struct, frozen=True):
+    """Records of one time without headers, keys and values: what a commit writes by the thousand."""
 
-    batches: Sequence[FilledBatch]
-    records: int
-
-    @classmethod
-    def of(cls, at_ms: int, pairs: Sequence[tuple[bytes | None, bytes | None]]) -> "Filled":
-        """Copies them: who gives them need not keep them until they are sent."""
-        return cls(fill_batches(at_ms, pairs), len(pairs))
+    at_ms: int
+    pairs: Sequence[tuple[bytes | None, bytes | None]]
 
     def __len__(self) -> int:
-        return self.records
+        return len(self.pairs)
 
 
 Place = tuple[str, int]
 """Topic and partition."""
 
 
-async def transact(producer: Producer, sent: Mapping[Place, Sequence[Sent] | Filled]) -> dict[Place, int]:
+async def transact(producer: Producer, sent: Mapping[Place, Sequence[Sent] | Uniform]) -> dict[Place, int]:
     """One transaction; by place the offset after the last record. After an exception the producer is not used again.
 
     Raises what the first batch failed by, ProducerFenced above all: a producer that finds itself fenced between two
@@ -63,9 +58,9 @@ async def transact(producer: Producer, sent: Mapping[Place, Sequence[Sent] | Fil
     return ends
 
 
-def _builders(producer: Producer, records: Sequence[Sent] | Filled) -> Sequence[BatchBuilder]:
-    if isinstance(records, Filled):
-        return records.batches
+def _builders(producer: Producer, records: Sequence[Sent] | Uniform) -> Sequence[BatchBuilder]:
+    if isinstance(records, Uniform):
+        return fill_batches(records.at_ms, records.pairs)
     builder = producer.create_batch()
     builders = [builder]
     for at, key, value, headers in records:

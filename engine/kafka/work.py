@@ -15,7 +15,7 @@ from engine.kafka.recording import Pair, RecordedBatch, chunks_before, write_pai
 from engine.kafka.restore import standing_of
 from engine.kafka.spans import drop_spans, span_before
 from engine.kafka.standing import write_standing
-from engine.kafka.transactions import Filled, Place, Sent, transact
+from engine.kafka.transactions import Place, Sent, Uniform, transact
 from engine.log.chunks import TOPIC_NUMBERS
 from engine.partition import keys
 from engine.partition.partition import Bounds, Partition
@@ -23,8 +23,7 @@ from engine.partition.seen import SeenFamilies
 from engine.store.ports import STATE
 from engine.store.rocks import RocksStore
 from schemas.engine_events import encode_engine_event
-from schemas.events import AnyEvent, EngineEvent, Tick, TransferLeg, TransferOutcome
-from schemas.reasons import Refusal
+from schemas.events import EngineEvent, Tick, TransferLeg, TransferOutcome
 from schemas.topics import Topic, partition_of
 
 _ENDED_CHUNKS_MAX: Final = 500  # deleted with one commit
@@ -60,7 +59,7 @@ class Work:
         self._families = SeenFamilies(store, options.dedupe_filter_bytes)
         self._partition = self._open()
         self._view: Partition | None = None
-        self._kinds: Sequence[type[AnyEvent | Refusal]] = ()
+        self._records: Sequence[Record] = ()
         self._outcome: Outcome | None = None
         self._apply_seconds = 0.0
         self._drop_spans()
@@ -95,14 +94,21 @@ class Work:
         started = time.perf_counter()
         self._partition, self._outcome = fold_batch(self._partition, self._open, records)
         self._partition.meta.offsets[_EVENTS] = position
-        self._kinds = [type(record.event) for record in records]
+        self._records = records
         self._apply_seconds = time.perf_counter() - started
 
     async def commit(self) -> None:
         """Step 4, in its order."""
         outcome, partition = self._outcome, self._partition
         assert outcome is not None
-        pairs, sent = self._written(partition, outcome)
+        recorded = RecordedBatch()
+        outputs = partition.commit_state(recorded, outcome)
+        ended = chunks_before(self._store, self._number, span_before(partition.state.clock), _ENDED_CHUNKS_MAX)
+        pairs = recorded.changelog(self._number, self.position, ended)
+        sent = self._begun(pairs)
+        for topic, rows in outputs:
+            records = [(key.encode() or None, value) for key, _, value, _ in rows]
+            sent[self._options.prefix + topic.value, self._number] = Uniform(rows[0][1] // 1000, records)
         legs: dict[Place, list[Sent]] = {}
         for leg in outcome.legs:
             self._add_own(legs, partition_of(leg.client, self._options.partitions), leg, leg.client)
@@ -113,28 +119,15 @@ class Work:
         write_seconds = time.perf_counter() - started
         partition.committed()
         self._metrics.engine.observe_fold(
-            self._kinds,
+            [record.event for record in self._records],
             outcome,
             self._uncounted,
             apply_seconds=self._apply_seconds,
             write_seconds=write_seconds,
         )
         self._outcome = self._view = None
+        self._records = ()
         self._drop_spans()
-
-    def _written(self, partition: Partition, outcome: Outcome) -> tuple[list[Pair], dict[Place, list[Sent] | Filled]]:
-        """A fold as records of the changelog, and as what is sent. Lets go of what they are made of."""
-        recorded = RecordedBatch()
-        outputs = partition.commit_state(recorded, outcome)
-        partition.written()
-        outcome.changed.clear()
-        ended = chunks_before(self._store, self._number, span_before(partition.state.clock), _ENDED_CHUNKS_MAX)
-        pairs = recorded.changelog(self._number, self.position, ended)
-        sent = self._begun(pairs)
-        for topic, rows in outputs:
-            records = [(key.encode() or None, value) for key, _, value, _ in rows]
-            sent[self._options.prefix + topic.value, self._number] = Filled.of(rows[0][1] // 1000, records)
-        return pairs, sent
 
     async def renew(self) -> None:
         """A commit of nothing but meta as it is: proves that the partition is still owned, and the store up to date.
@@ -160,8 +153,8 @@ class Work:
         """Sizes of store and memory and lateness of timers, into the metrics."""
         self._metrics.observe_store(self._number, self._store, self._partition, self._clock())
 
-    def _begun(self, pairs: list[Pair]) -> dict[Place, list[Sent] | Filled]:
-        return {self._changelog: Filled.of(self._clock() // 1000, pairs)}
+    def _begun(self, pairs: list[Pair]) -> dict[Place, list[Sent] | Uniform]:
+        return {self._changelog: Uniform(self._clock() // 1000, pairs)}
 
     def _store_pairs(self, pairs: list[Pair], position: int) -> None:
         batch = self._store.batch()
@@ -176,7 +169,7 @@ class Work:
         record = (self._clock() // 1000, client.encode() or None, encode_engine_event(event), [(ENGINE_HEADER, b"1")])
         sent.setdefault((self._options.events(target).topic, target), []).append(record)
 
-    async def _transact(self, sent: Mapping[Place, list[Sent] | Filled]) -> dict[Place, int]:
+    async def _transact(self, sent: Mapping[Place, list[Sent] | Uniform]) -> dict[Place, int]:
         started = time.perf_counter()
         ends = await transact(self._producer, sent)
         self._metrics.transaction_seconds.observe(time.perf_counter() - started)
