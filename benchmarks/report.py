@@ -3,6 +3,7 @@
 import os
 import platform
 import statistics
+import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -11,11 +12,11 @@ _PACKAGES = ("msgspec", "rocksdict", "xxhash", "uvicorn", "uvloop")
 
 
 def environment() -> str:
-    """One line: processor, cores, kernel, Python and the libraries that decide the figures."""
+    """One line: processor, cores, kernel, Python (whose build counts too) and the libraries that decide the figures."""
     versions = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
     return (
         f"{_processor()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}, "
-        f"Python {platform.python_version()}, {versions}"
+        f"Python {platform.python_version()} of {sys.base_prefix}, {versions}"
     )
 
 

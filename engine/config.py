@@ -96,8 +96,9 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Copies of each partition's state on other workers. 3: each is read and stored like the partition itself."""
     session_seconds: Annotated[float, msgspec.Meta(ge=6, le=60)] = 10.0
     """A worker silent for so long is taken for dead. 6 is the least that brokers allow by default."""
-    batch_records_max: Annotated[int, msgspec.Meta(ge=1, le=50_000)] = 4_000
-    """Records of one transaction of a partition. Larger ones keep the interpreter from answering meanwhile."""
+    batch_records_max: Annotated[int, msgspec.Meta(ge=1, le=50_000)] = 10_000
+    """Records of one transaction of a partition, where so many wait: a client's changes in it are written once. While
+    one is folded, a tenth of a second, nobody is answered."""
     batch_wait_ms: Annotated[int, msgspec.Meta(ge=1, le=5_000)] = 100
     """How long an idle partition waits for records before it looks at its timers. 5,000: half of a transaction."""
     balances_max: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] = 20_000

@@ -24,7 +24,7 @@ _STATUS = attrgetter("status")
 _REASON = attrgetter("reason")
 _CHARGE: Final = tag_of(Charge)
 _STATUSES: Final = {id(verdict): verdict.name for verdict in (ACCEPTED, DUPLICATE, CLOCK)}  # there are no others
-SIZE_BUCKETS: Final = (1, 5, 10, 50, 100, 500, 1_000, 2_000, 4_000, 10_000)
+SIZE_BUCKETS: Final = (1, 5, 10, 50, 100, 500, 1_000, 2_000, 4_000, 10_000, 25_000)
 
 
 class EngineMetrics:
@@ -94,14 +94,14 @@ class EngineMetrics:
         counts: Counts[tuple[type[AnyEvent | Refusal], str]] = Counts(zip(kinds, map(_STATUS, answers), strict=True))
         reasons = Counts(map(_REASON, answers))
         for (cls, outcome), count in counts.items():
-            self.events.labels("unreadable" if issubclass(cls, Refusal) else tag_of(cls), outcome).inc(count)
+            self.events.labels(_name_of(cls), outcome).inc(count)
         for reason, count in reasons.items():
             if reason is not None:
                 self.rejections.labels(reason).inc(count)
 
     def observe_fold(
         self,
-        events: Sequence[AnyEvent | Refusal],
+        kinds: Sequence[type[AnyEvent | Refusal]],
         outcome: Outcome,
         uncounted: Collection[type],
         *,
@@ -112,23 +112,22 @@ class EngineMetrics:
         answers = outcome.answers
         refused = 0
         if answers.count(ACCEPTED) == len(answers):  # as nearly always: no pair for each event
-            counts = {(cls, id(ACCEPTED)): count for cls, count in Counts(map(type, events)).items()}
+            counts = {(cls, id(ACCEPTED)): count for cls, count in Counts(kinds).items()}
         else:
-            counts = Counts(zip(map(type, events), map(id, answers), strict=True))
+            counts = Counts(zip(kinds, map(id, answers), strict=True))
         for (cls, answer_id), count in counts.items():
             status = _STATUSES.get(answer_id)
             if status is None:
                 refused += count
             elif cls not in uncounted:
-                self.events.labels(tag_of(cls), status).inc(count)
+                self.events.labels(_name_of(cls), status).inc(count)
         if refused:
-            for event, answer in zip(events, answers, strict=True):
-                if isinstance(answer, Refusal) and type(event) not in uncounted:
-                    name = "unreadable" if isinstance(event, Refusal) else tag_of(type(event))
-                    self.events.labels(name, "refused").inc()
+            for cls, answer in zip(kinds, answers, strict=True):
+                if isinstance(answer, Refusal) and cls not in uncounted:
+                    self.events.labels(_name_of(cls), "refused").inc()
                     self.rejections.labels(answer.reason.value).inc()
         self._observe_outcome(outcome)
-        self._observe_work(len(events), apply_seconds, write_seconds)
+        self._observe_work(len(kinds), apply_seconds, write_seconds)
 
     def _observe_outcome(self, outcome: Outcome) -> None:
         if outcome.timers:
@@ -150,3 +149,8 @@ class EngineMetrics:
         self.store_bytes.set(store.bytes_on_disk())
         for number, table in enumerate(TABLES):
             self.cached.labels(table).set(sum(len(partition.state.tables[number]) for partition in partitions))
+
+
+def _name_of(kind: type[AnyEvent | Refusal]) -> str:
+    """What a type of event is called on a label; what could not be read has none."""
+    return "unreadable" if issubclass(kind, Refusal) else tag_of(kind)

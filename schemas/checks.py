@@ -42,21 +42,15 @@ def check_event(event: AnyEvent) -> Refusal | None:
         case TemporaryCredit():
             return _check_temporary_credit(event)
         case TimeBalance():
-            if event.action in ("grant", "renew") and event.plan is None:
-                return Refusal(Reason.MISSING_FIELD, f"plan is needed to {event.action} and was not given")
+            return _check_time_balance(event)
         case Profile():
             return _check_distinct("rules: rule", [rule.rule for rule in event.rules])
         case Reseller():
-            cap = event.max_temporary_credit
-            if cap is not None and cap.amount is not None and cap.percent is not None:
-                return Refusal(
-                    Reason.BAD_AMOUNT, "max_temporary_credit: expected amount or percent, found both"
-                )
+            return _check_reseller(event)
         case TimeBalancePlan():
             return _check_plan(event)
         case ExchangeRate():
-            if event.base == event.quote:
-                return Refusal(Reason.BAD_FIELD, f"quote: expected another currency than base, found {event.quote}")
+            return _check_rate(event)
         case (
             Client() | Charge() | Payment() | CreditLimit() | Invoice() | Transfer() | TransferLeg() | TransferOutcome()
         ):
@@ -75,6 +69,25 @@ def check_event(event: AnyEvent) -> Refusal | None:
             pass
         case _:
             assert_never(event)
+    return None
+
+
+def _check_time_balance(event: TimeBalance) -> Refusal | None:
+    if event.action in ("grant", "renew") and event.plan is None:
+        return Refusal(Reason.MISSING_FIELD, f"plan is needed to {event.action} and was not given")
+    return None
+
+
+def _check_reseller(event: Reseller) -> Refusal | None:
+    cap = event.max_temporary_credit
+    if cap is not None and cap.amount is not None and cap.percent is not None:
+        return Refusal(Reason.BAD_AMOUNT, "max_temporary_credit: expected amount or percent, found both")
+    return None
+
+
+def _check_rate(event: ExchangeRate) -> Refusal | None:
+    if event.base == event.quote:
+        return Refusal(Reason.BAD_FIELD, f"quote: expected another currency than base, found {event.quote}")
     return None
 
 

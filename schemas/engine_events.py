@@ -31,9 +31,7 @@ def encode_engine_event(event: EngineEvent | Tick) -> bytes:
         case TransferLeg():
             values |= {"currency": event.currency, "requested_at": format_time(event.requested_at)}
         case TransferOutcome():
-            values["accepted"] = event.accepted
-            if event.reason is not None:
-                values["reason"] = event.reason
+            values |= {"accepted": event.accepted} | ({} if event.reason is None else {"reason": event.reason})
         case _:
             assert_never(event)
     return _encode(values)

@@ -24,7 +24,7 @@ class TaskOptions(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     prefix: str
     partitions: int
     data: Path
-    batch_records_max: int = 4_000
+    batch_records_max: int = 10_000
     batch_wait_ms: int = 100
     balances_max: int = 20_000
     accounts_max: int = 4_000

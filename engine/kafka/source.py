@@ -27,8 +27,8 @@ from engine.kafka.failing import client_stopped
 _READ_COMMITTED: Final = 1
 _WAIT_MS: Final = 100  # a broker's for records; a partition that is new waits as long for the fetch that is under way
 _PACE_SECONDS: Final = 0.01  # between fetches that bring something: so a trickle comes in tens, not one by one
-_PARTITION_BYTES_MAX: Final = 1024 * 1024  # of one fetch, compressed; and so much may lie here when the next is sent
-_FETCH_BYTES_MAX: Final = 8 * _PARTITION_BYTES_MAX
+_PARTITION_BYTES_MAX: Final = 2 * 1024 * 1024  # of one fetch, compressed; so much may lie here when the next is sent
+_FETCH_BYTES_MAX: Final = 4 * _PARTITION_BYTES_MAX
 _RETRY_SECONDS: Final = 0.1
 _AWAY_SECONDS_MAX: Final = 30.0  # a broker that is away for longer may have come back at another address
 _LOOK_SECONDS: Final = 1.0  # between looks at who leads which partition

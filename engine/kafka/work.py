@@ -23,7 +23,8 @@ from engine.partition.seen import SeenFamilies
 from engine.store.ports import STATE
 from engine.store.rocks import RocksStore
 from schemas.engine_events import encode_engine_event
-from schemas.events import EngineEvent, Tick, TransferLeg, TransferOutcome
+from schemas.events import AnyEvent, EngineEvent, Tick, TransferLeg, TransferOutcome
+from schemas.reasons import Refusal
 from schemas.topics import Topic, partition_of
 
 _ENDED_CHUNKS_MAX: Final = 500  # deleted with one commit
@@ -59,7 +60,7 @@ class Work:
         self._families = SeenFamilies(store, options.dedupe_filter_bytes)
         self._partition = self._open()
         self._view: Partition | None = None
-        self._records: Sequence[Record] = ()
+        self._kinds: Sequence[type[AnyEvent | Refusal]] = ()
         self._outcome: Outcome | None = None
         self._apply_seconds = 0.0
         self._drop_spans()
@@ -92,9 +93,11 @@ class Work:
     def fold(self, records: Sequence[Record], position: int) -> None:
         """Step 3. ``position``: the offset after the last of them."""
         started = time.perf_counter()
+        self._families.learn(len(records))  # under load too: what they do not know costs four times as much
+        kinds = [type(record.event) for record in records]
         self._partition, self._outcome = fold_batch(self._partition, self._open, records)
         self._partition.meta.offsets[_EVENTS] = position
-        self._records = records
+        self._kinds = kinds
         self._apply_seconds = time.perf_counter() - started
 
     async def commit(self) -> None:
@@ -106,9 +109,9 @@ class Work:
         ended = chunks_before(self._store, self._number, span_before(partition.state.clock), _ENDED_CHUNKS_MAX)
         pairs = recorded.changelog(self._number, self.position, ended)
         sent = self._begun(pairs)
-        for topic, rows in outputs:
-            records = [(key.encode() or None, value) for key, _, value, _ in rows]
-            sent[self._options.prefix + topic.value, self._number] = Uniform(rows[0][1] // 1000, records)
+        for topic, at, clients, values in outputs:
+            records = [(client.encode() or None, value) for client, value in zip(clients, values, strict=True)]
+            sent[self._options.prefix + topic.value, self._number] = Uniform(at // 1000, records)
         legs: dict[Place, list[Sent]] = {}
         for leg in outcome.legs:
             self._add_own(legs, partition_of(leg.client, self._options.partitions), leg, leg.client)
@@ -119,14 +122,13 @@ class Work:
         write_seconds = time.perf_counter() - started
         partition.committed()
         self._metrics.engine.observe_fold(
-            [record.event for record in self._records],
+            self._kinds,
             outcome,
             self._uncounted,
             apply_seconds=self._apply_seconds,
             write_seconds=write_seconds,
         )
         self._outcome = self._view = None
-        self._records = ()
         self._drop_spans()
 
     async def renew(self) -> None:

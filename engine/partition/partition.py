@@ -5,7 +5,7 @@ identities seen, the outputs, and last meta, which says how far all of it goes. 
 everything else is loaded when it is asked for.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import islice
 from sys import intern
 from typing import Final, TypeVar
@@ -30,6 +30,8 @@ from schemas.times import NEVER
 from schemas.topics import Topic
 
 T = TypeVar("T")
+Columns = tuple[Topic, int, Collection[str], Sequence[bytes]]
+"""Records of one topic and one log time: their keys and their values."""
 _KEEP: Final = 0.9  # what is kept when a table is over its bound: evicting a tenth at a time is cheap
 
 _EVENTS: Final = TOPIC_NUMBERS[Topic.EVENTS]
@@ -137,28 +139,24 @@ class Partition:
     def commit(self, batch: Batch, outcome: Outcome) -> None:
         """Adds the state that changed, identities, outputs and meta to the batch."""
         self._put_state(batch)
-        for topic, entries in self._outputs(outcome):
-            self.append(batch, topic, entries)
+        for topic, at, keys_of, values in self._outputs(outcome):
+            self.append(batch, topic, [(key, at, value, False) for key, value in zip(keys_of, values, strict=True)])
         self._put_meta(batch)
 
-    def commit_state(self, batch: Batch, outcome: Outcome) -> Sequence[tuple[Topic, Sequence[Row]]]:
+    def commit_state(self, batch: Batch, outcome: Outcome) -> Sequence[Columns]:
         """As ``commit``, for a log that is not this store's: the outputs are given back, not put into the batch."""
         self._put_state(batch)
         outputs = list(self._outputs(outcome))
         self._put_meta(batch)
         return outputs
 
-    def _outputs(self, outcome: Outcome) -> Iterator[tuple[Topic, Sequence[Row]]]:
+    def _outputs(self, outcome: Outcome) -> Iterator[Columns]:
         state = self.state
         clock = max(self._now, state.clock)  # a rejection at the door is no event: it may be before the first one
         if outcome.changed:
-            changes = encoded_views(state, outcome.changed)
-            yield (
-                Topic.CHANGES,
-                [(client, clock, change, False) for client, change in zip(outcome.changed, changes, strict=True)],
-            )
+            yield Topic.CHANGES, clock, outcome.changed, encoded_views(state, outcome.changed)
         for topic, outputs in _by_topic(outcome.outputs).items():
-            yield topic, [(key_of(output), clock, encode_output(output), False) for output in outputs]
+            yield topic, clock, [key_of(output) for output in outputs], [encode_output(output) for output in outputs]
 
     def _put_state(self, batch: Batch) -> None:
         state = self.state

@@ -141,11 +141,11 @@ def test_a_failure_is_raised_to_who_takes() -> None:
 
 def test_a_feed_is_full_until_enough_of_it_is_taken() -> None:
     fed = Fed()
-    fed.receive(batch(0, bytes(600_000)))
+    fed.receive(batch(0, bytes(900_000)), batch(1, bytes(900_000)))
     assert not fed.is_full()
-    fed.receive(batch(1, bytes(600_000)))
+    fed.receive(batch(2, bytes(900_000)))
     assert fed.is_full()
-    fed.take(1)
+    fed.take(2)
     assert not fed.is_full()
     assert fed.rooms == 1
     fed.take(1)
