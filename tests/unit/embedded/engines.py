@@ -26,7 +26,8 @@ PARTITIONS = 4
 class GatedStore:
     """A store whose ``sync`` waits for ``gate``, and whose writes and syncs fail once ``failure`` is set.
 
-    ``writes`` and ``syncs`` count what came through; ``syncing`` is set while a sync waits.
+    ``writes`` and ``syncs`` count what came through; ``syncing`` is set while a sync waits. ``scanned``: the families
+    of scans that came to their end.
     """
 
     def __init__(self, inner: Store) -> None:
@@ -36,6 +37,7 @@ class GatedStore:
         self.failure: StoreError | None = None
         self.writes = 0
         self.syncs = 0
+        self.scanned: list[str] = []
         self._inner = inner
         self.get = inner.get
         self.reader = inner.reader
@@ -48,7 +50,11 @@ class GatedStore:
         self.close = inner.close
 
     def scan(self, family: str, begin: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
-        return self._inner.scan(family, begin, end)
+        return self._noted(family, self._inner.scan(family, begin, end))
+
+    def _noted(self, family: str, found: Iterator[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
+        yield from found
+        self.scanned.append(family)
 
     def write(self, batch: Batch) -> None:
         if self.failure is not None:

@@ -13,7 +13,7 @@ from engine.store.rocks import RocksStore
 from schemas.times import DAY
 from schemas.topics import Topic
 from tests.integration.crash.audit import audit
-from tests.unit.embedded.engines import PARTITIONS, START, Clock, client, event, outputs, running
+from tests.unit.embedded.engines import PARTITIONS, START, Clock, client, event, outputs, running, until
 
 CHARGE = event("charge", "1", client="c-1", amount="1")
 USER = event("user", "u", user="u-1", name="U", email="u@example.net")
@@ -26,6 +26,16 @@ async def test_a_repeat_is_a_duplicate_after_a_restart(tmp_path: Path) -> None:
         assert await one.statuses(USER, client("c-1"), CHARGE) == ["duplicate"] * 3
         assert await one.statuses(event("charge", "1", client="c-1", amount="2")) == ["conflict"]
         assert outputs(one.log(Topic.CHANGES), "live") == ["-1"]
+
+
+async def test_what_was_seen_before_a_restart_is_learnt_without_more_traffic(tmp_path: Path) -> None:
+    many = [event("charge", str(number), client="c-1", amount="1") for number in range(1, 3_000)]
+    async with running(tmp_path) as one:
+        await one.send(USER, client("c-1"), *many)
+    async with running(tmp_path) as one:
+        await one.send(event("charge", "new", client="c-1", amount="1"))
+        await until(lambda: any(family.startswith("seen-") for family in one.store.scanned))
+        assert set(await one.statuses(*many)) == {"duplicate"}
 
 
 @pytest.mark.parametrize(("days", "status"), [(7 * DAY - 1, "duplicate"), (7 * DAY, "accepted")])
