@@ -112,7 +112,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     caught_up_records_max: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 10_000
     """How far behind the end of `events` a partition may be and count as caught up: a tenth of a second of work."""
     commit_interval_ms: Annotated[int, msgspec.Meta(ge=0, le=5_000)] = 50
-    """From one commit of a partition to its next at least, unless a whole batch waits: one costs 2 ms of CPU."""
+    """A partition commits once in so long, unless a whole batch waits: a commit costs 2 ms of CPU."""
     commits_max: Annotated[int, msgspec.Meta(ge=1, le=64)] = 12
     """Partitions that fold and commit at a time: while some wait for the broker, another one folds."""
     asides_max: Annotated[int, msgspec.Meta(ge=1, le=100)] = 2

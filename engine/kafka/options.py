@@ -35,7 +35,7 @@ class TaskOptions(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     caught_up_records_max: int = 10_000
     """How far behind the end of `events` a task may be and count as caught up: a tenth of a second of work."""
     commit_interval_ms: int = 50
-    """From one commit of a partition to its next at least, unless a whole batch waits: one costs 2 ms of CPU."""
+    """A partition commits once in so long, unless a whole batch waits: a commit costs 2 ms of CPU."""
     commits_max: int = 12
     """Tasks that fold and commit at a time: while some wait for the broker, another one folds."""
     asides_max: int = 2

@@ -32,6 +32,7 @@ from engine.kafka.options import TaskOptions, wall_clock
 from engine.kafka.restore import catch_up, changelog_of
 from engine.kafka.signature import Signature
 from engine.kafka.source import EventRecord, Feed
+from engine.kafka.turns import next_moment
 from engine.kafka.work import Work
 from engine.partition.partition import Partition
 from engine.store.ports import StoreDamaged, StoreError
@@ -162,7 +163,7 @@ class PartitionTask:
 
     async def _work_off(self, work: Work, feed: Feed, stop: asyncio.Event) -> None:
         """Steps 3 and 4, batch by batch; between them what a partition without traffic needs."""
-        ticked = measured = began = 0.0
+        ticked = measured = ended = 0.0
         renewed = time.monotonic()
         while not stop.is_set():
             last: EventRecord | None = None
@@ -171,9 +172,9 @@ class PartitionTask:
             else:
                 await feed.arrives(self._options.batch_wait_ms / 1000)
                 if feed.has_arrived:
-                    await self._rested(feed, began)
-                    began = time.monotonic()
+                    await self._rested(feed, ended)
                     last = await self._take(work, feed)
+                    ended = time.monotonic()
             moment = time.monotonic()
             if last is not None:
                 self._back_off.worked()
@@ -190,9 +191,10 @@ class PartitionTask:
             if moment - measured >= _MEASURE_SECONDS:
                 measured = moment
 
-    async def _rested(self, feed: Feed, began: float) -> None:
-        """Waits until the interval since the last commit began is over, or not at all where a whole batch is there."""
-        seconds = began + self._options.commit_interval_ms / 1000 - time.monotonic()
+    async def _rested(self, feed: Feed, ended: float) -> None:
+        """Waits until the partition's next moment after its last commit, or not at all where a whole batch is there."""
+        interval, share = self._options.commit_interval_ms / 1000, self.number / self._options.partitions
+        seconds = next_moment(ended, interval, share) - time.monotonic()
         if seconds > 0 and self._is_near(feed):
             await asyncio.sleep(seconds)
 

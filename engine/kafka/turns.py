@@ -1,4 +1,4 @@
-"""Which tasks of a process fold and commit at a time."""
+"""Which tasks of a process fold and commit at a time, and when."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -37,3 +37,17 @@ class Turns:
         finally:
             timer.cancel()
             free()
+
+
+def next_moment(ended: float, interval: float, share: float) -> float:
+    """When a task whose last commit ended at ``ended`` begins the next, all in seconds: once in an interval of the
+    clock, at that share of it, and no sooner than a quarter of one later.
+
+    One fetch wakes all tasks. Were each to wait an interval from its own last commit, they would commit together for
+    ever, each taking as long as all of them; at moments of their own they hardly meet. And where something has held
+    all of them up, those that took too long leave one moment out, so that the others get through.
+    """
+    if not interval:
+        return ended
+    earliest = ended + interval / 4
+    return earliest + (share * interval - earliest) % interval

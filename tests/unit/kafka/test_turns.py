@@ -1,8 +1,11 @@
 """A few tasks at a time fold and commit; one that waits too long does not keep others from it."""
 
 import asyncio
+import math
 
-from engine.kafka.turns import Turns
+import pytest
+
+from engine.kafka.turns import Turns, next_moment
 
 
 class Tasks:
@@ -55,3 +58,21 @@ async def test_who_takes_too_long_does_not_count() -> None:
         await tasks.all_began.wait()
     assert tasks.began == [0, 1, 2, 3]
     await tasks.close()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 11 / 12])
+@pytest.mark.parametrize("ended", [0.0, 7.31, 123_456.789])
+def test_a_task_comes_to_its_own_moment_of_the_interval_and_stays_there(ended: float, share: float) -> None:
+    first = next_moment(ended, 0.05, share)
+    assert ended + 0.0125 <= first < ended + 0.0625
+    assert math.remainder(first - share * 0.05, 0.05) == pytest.approx(0, abs=1e-6)
+    assert next_moment(first + 0.030, 0.05, share) == pytest.approx(first + 0.05)
+
+
+def test_a_commit_that_took_too_long_leaves_a_moment_out() -> None:
+    first = next_moment(7.31, 0.05, 0.25)
+    assert next_moment(first + 0.045, 0.05, 0.25) == pytest.approx(first + 0.10)
+
+
+def test_without_an_interval_a_task_never_waits() -> None:
+    assert next_moment(5.0, 0.0, 0.5) == 5.0
