@@ -5,8 +5,8 @@
 # registry it was made from in each entry; this file names no host, so whatever index pip is configured with
 # serves it, and the hashes hold it to the same bytes. `make lock` writes it anew (uv resolves, pip installs).
 
-# The system's Python where it will do: distributions compile theirs with profile-guided optimisation, which is worth a
-# tenth of an event's time over what pyenv and the like build by default. `make PYTHON=python3.13` takes another.
+# The system's Python where it will do: Debian's takes up to a tenth less of the processor for an event than what pyenv
+# builds by default (benchmarks/README.md, "Which Python"). `make PYTHON=python3.13` takes another.
 SUITABLE := import sys, ensurepip; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell /usr/bin/python3 -c '$(SUITABLE)' 2>/dev/null && echo /usr/bin/python3 || echo python3)
 VENV   := .venv
