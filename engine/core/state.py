@@ -92,6 +92,10 @@ class Seen(Protocol):
         """64 bits of content, the first log time, and what else was kept; may give one that is past the window."""
         ...
 
+    def finder(self) -> Callable[[bytes], SeenValue | None]:
+        """``get``, or what gives the same for less until the next ``put`` or ``fresh``."""
+        ...
+
     def put(self, identity: bytes, content: int, at: int, kept: bytes = b"") -> None:
         """Remembers an identity at the log time of its first event. ``kept``: the units a charge consumed."""
         ...
@@ -172,6 +176,9 @@ class MemorySeen:
             if found is not None:
                 return found
         return None
+
+    def finder(self) -> Callable[[bytes], SeenValue | None]:
+        return self._generations[0].get if len(self._generations) == 1 else self.get
 
     def put(self, identity: bytes, content: int, at: int, kept: bytes = b"") -> None:
         self.fresh(at)[identity] = (content, at, kept)

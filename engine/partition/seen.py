@@ -198,6 +198,9 @@ class StoredSeen:
                     return value
         return None
 
+    def finder(self) -> Callable[[bytes], SeenValue | None]:
+        return self.get
+
     def put(self, identity: bytes, content: int, at: int, kept: bytes = b"") -> None:
         self._pending[identity] = (content, at, kept)
         self._mark(identity)  # it need not have been looked up

@@ -53,6 +53,14 @@ def test_clients_charged_at_one_instant_and_at_two() -> None:
     ]
 
 
+def test_charge_whose_log_time_is_before_the_clock_is_told_at_the_clock() -> None:
+    last = "2026-01-01T09:05:00Z"
+    setup = [client("a"), client("b"), limit("a", "9"), limit("b", "9")]
+    first = [charge(name, "2026-01-01T09:02:00Z") for name in "ab"]  # from the second on a charge is ordinary
+    changes = written([*setup, *first], [charge("a", last), charge("b", "2026-01-01T09:04:00Z")])
+    assert [(one["client"], one["version"], one["at"]) for one in changes] == [("a", 4, last), ("b", 4, last)]
+
+
 def test_unlimited_credit_is_null_and_active() -> None:
     at = "2026-01-01T09:05:00Z"
     (change,) = written([client("a", model="postpaid"), limit("a", None)], [charge("a", at)])

@@ -126,6 +126,14 @@ def test_seen_forgets_in_time_so_that_memory_is_bounded() -> None:
         assert held[0] <= max(0, at - 100)
 
 
+def test_finder_finds_what_get_does_in_one_half_of_a_window_and_in_two() -> None:
+    seen = MemorySeen(window=100)
+    seen.put(b"a", 1, 0)
+    assert (seen.finder()(b"a"), seen.finder()(b"b")) == ((1, 0, b""), None)
+    seen.put(b"b", 2, 60)
+    assert (seen.finder()(b"a"), seen.finder()(b"b")) == ((1, 0, b""), (2, 60, b""))
+
+
 def test_seen_takes_the_later_of_two_under_one_identity() -> None:
     seen = MemorySeen(window=100)
     seen.put(b"a", 1, 0)
