@@ -77,20 +77,22 @@ def fold(state: State, records: Iterable[Record], out: Outcome) -> None:
     every_change = out.every_change
     content_bytes = bytearray()  # encoded into the same memory for every charge
     period_start = period_end = -NEVER
+    reached: int | None = None  # a log time at which nothing is due any more
     for record in records:
         at = record.at
-        if at is not None:
+        if at is not reached and at is not None:
             if at >= dues.earliest:
                 move_clock(state, out, at)
             elif at > state.clock:
                 state.clock = at
+            reached = at
         event = record.event
         if type(event) is Charge:
             client = event.client
             balance = balances[client]
             if (
                 balance is not None  # type: ignore[redundant-expr]  # a table gives None for a client it has not
-                and (live := balance.live - event.amount) > balance.trigger
+                and (live := balance.live - (amount := event.amount)) > balance.trigger
                 and (event.currency is None or event.currency == balance.currency)
                 and (event.usage is None or not balance.metered)
             ):
@@ -103,12 +105,12 @@ def fold(state: State, records: Iterable[Record], out: Outcome) -> None:
                     fresh[identity] = (content, now, b"")
                     balance.live = live
                     balance.version += 1
-                    if event.amount:  # ``runway.spend``, with what is the same for every charge of a period kept
+                    if amount:  # ``runway.spend``, with what is the same for every charge of a period kept
                         if now >= period_end:
                             period_start, period_end = now - now % PERIOD, now - now % PERIOD + PERIOD
                         if (charged_at := balance.charged_at) is None or charged_at < period_start:
                             begin_period(balance, now)
-                        spent = balance.spent + event.amount
+                        spent = balance.spent + amount
                         balance.spent = spent if spent < SPENT_MAX else SPENT_MAX
                         balance.charged_at = now
                     dirty[client] = balance
@@ -122,6 +124,7 @@ def fold(state: State, records: Iterable[Record], out: Outcome) -> None:
                     continue
         answers.append(apply(state, record, out))
         fresh, find_seen = seen.fresh(state.clock), seen.finder()
+        reached = None  # it may have made something due now
 
 
 def apply(state: State, record: Record, out: Outcome) -> Answer:
