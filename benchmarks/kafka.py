@@ -18,6 +18,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
+import uvloop
+
 from benchmarks.kafka_cluster import PARTITIONS, Broker, Cluster, NoBroker, connected, running_broker
 from benchmarks.kafka_latency import Paced, Paces, paced
 from benchmarks.kafka_restore import Restored, restore
@@ -184,7 +186,7 @@ def main(*, quick: bool = False) -> str:
     try:
         with running_broker() as broker:
             sizes, paces = (_QUICK, _PACES_QUICK) if quick else (_FULL, _PACES)
-            text = asyncio.run(_measure(broker, data, sizes, paces))
+            text = uvloop.run(_measure(broker, data, sizes, paces))  # what measures is to take little itself
     except NoBroker as error:
         return f"**NOT MEASURED**: {error}\n"
     finally:

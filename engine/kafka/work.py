@@ -106,8 +106,7 @@ class Work:
         assert outcome is not None
         recorded = RecordedBatch()
         outputs = partition.commit_state(recorded, outcome)
-        ended = chunks_before(self._store, self._number, span_before(partition.state.clock), _ENDED_CHUNKS_MAX)
-        pairs = recorded.changelog(self._number, self.position, ended)
+        pairs = recorded.changelog(self._number, self.position, self._ended_chunks(partition.state.clock))
         sent = self._begun(pairs)
         for topic, at, clients, values in outputs:
             records = [(client.encode() or None, value) for client, value in zip(clients, values, strict=True)]
@@ -163,6 +162,12 @@ class Work:
         write_pairs(self._store, batch, self._number, pairs)
         write_standing(batch, self._number, standing_of(self._options, position, self._clock()))
         self._store.write(batch)
+
+    def _ended_chunks(self, clock: int) -> list[bytes]:
+        """Keys of chunks whose span is over; none where no family is left of one, so that it need not be read."""
+        if not self._families.has_before(clock):
+            return []
+        return chunks_before(self._store, self._number, span_before(clock), _ENDED_CHUNKS_MAX)
 
     def _drop_spans(self) -> None:
         drop_spans(self._store, self._number, self._families, self._partition.state.clock)
