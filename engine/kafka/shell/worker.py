@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 from prometheus_client import CollectorRegistry
 
-from engine.collector import spare_collector
+from engine.collector import YOUNG_MAX, spare_collector
 from engine.kafka.client_history import LogHistories
 from engine.kafka.metrics import TaskMetrics
 from engine.kafka.shell.commands import Commands
@@ -31,6 +31,7 @@ _HAND_OVER_SECONDS_MAX: Final = 4.0  # for tasks and group together; usually hal
 _LEAVE_SECONDS_MIN: Final = 0.3
 _CANCEL_SECONDS_MAX: Final = 0.2
 _DOOR_SECONDS_MAX: Final = 0.5  # what is in flight has been answered, or is asked of another worker again
+_OBJECTS_MAX: Final = 8  # that the collector follows, of an event from its fetch to the end of its commit: about 4
 
 
 class Belonging(Protocol):
@@ -92,7 +93,8 @@ class Worker:
         """Works on what it is given until SIGTERM or SIGINT, then hands over, in less than 5 s. Raises what ended it:
         MembershipError, Fenced, StoreError, AssertionError, ListenError, KafkaError."""
         closing = asyncio.Event()
-        spare_collector()
+        under_way = self._options.commits_max * self._options.batch_records_max * _OBJECTS_MAX
+        spare_collector(max(YOUNG_MAX, under_way))
         tell_failures_once(asyncio.get_running_loop())
         with _signals(self._stop):
             door = asyncio.create_task(self._guarded(self._opened(closing)))
