@@ -31,7 +31,7 @@ _HAND_OVER_SECONDS_MAX: Final = 4.0  # for tasks and group together; usually hal
 _LEAVE_SECONDS_MIN: Final = 0.3
 _CANCEL_SECONDS_MAX: Final = 0.2
 _DOOR_SECONDS_MAX: Final = 0.5  # what is in flight has been answered, or is asked of another worker again
-_OBJECTS_MAX: Final = 8  # that the collector follows, of an event from its fetch to the end of its commit: about 4
+_OBJECTS_MAX: Final = 8  # that the collector follows, of an event under way: above 2.5, by measurement, and below this
 
 
 class Belonging(Protocol):
