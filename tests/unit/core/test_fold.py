@@ -42,6 +42,16 @@ def test_each_record_has_one_answer() -> None:
     assert out.answers[5:] == [CLOCK, Refusal(Reason.MALFORMED, "no JSON")]
 
 
+def test_repeats_are_known_whatever_was_folded_between_them() -> None:
+    """A long charge and then a short one, and they again: content is encoded into memory that both use."""
+    state, out = State(), new_outcome()
+    first = _record("charge", "09:01:00", "e3", client="c", amount="1")  # from the second on a charge is ordinary
+    long = _record("charge", "09:02:00", "e" + "4" * 90, client="c", amount="1")
+    short = _record("charge", "09:02:00", "e5", client="c", amount="1")
+    fold(state, [CLIENT, PAYMENT, first, long, short, long, short], out)
+    assert out.answers == [ACCEPTED] * 5 + [DUPLICATE] * 2
+
+
 def test_changes_of_a_batch_are_coalesced_into_the_last_of_each_client() -> None:
     state, out = State(), new_outcome()
     other = _record("client", "09:00:00", "e1", client="b", currency="USD")
