@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import ClassVar, assert_never
 
 import msgspec
-from xxhash import xxh3_64_intdigest, xxh3_128_digest
+from xxhash import xxh3_64_digest, xxh3_128_digest
 
 from engine.core.clients import put_client
 from engine.core.configured import CONFIGURATION, DELETED, apply_configuration, check_configuration
@@ -19,7 +19,7 @@ from engine.core.money_events import adjust, charge, invoice, pay
 from engine.core.outcome import ACCEPTED, CLOCK, DUPLICATE, Answer, ChangeNote, Outcome
 from engine.core.records import Account, Balance
 from engine.core.runway import PERIOD, SPENT_MAX, begin_period
-from engine.core.state import DEDUPE_WINDOW, State
+from engine.core.state import DEDUPE_WINDOW, State, pack_time, unpack_seen
 from engine.core.step import Step
 from engine.core.time_balance import change_grants
 from engine.core.timers import move_clock
@@ -77,6 +77,8 @@ def fold(state: State, records: Iterable[Record], out: Outcome) -> None:
     every_change = out.every_change
     content_bytes = bytearray()  # encoded into the same memory for every charge
     period_start = period_end = -NEVER
+    packed: int | None = None  # a log time, of which ``now_bytes`` are the bytes
+    now_bytes = b""
     reached: int | None = None  # a log time at which nothing is due any more
     for record in records:
         at = record.at
@@ -97,12 +99,13 @@ def fold(state: State, records: Iterable[Record], out: Outcome) -> None:
                 and (event.usage is None or not balance.metered)
             ):
                 identity = xxh3_128_digest(f"{client}\0{event.source}\0{event.id}".encode())
-                _encode_into(event, content_bytes)
-                content = xxh3_64_intdigest(content_bytes)
                 found = find_seen(identity)
                 now = state.clock
-                if (found is None or now - found[1] >= DEDUPE_WINDOW) and not balance.held:
-                    fresh[identity] = (content, now, b"")
+                if (found is None or now - unpack_seen(found)[1] >= DEDUPE_WINDOW) and not balance.held:
+                    if now is not packed:
+                        packed, now_bytes = now, pack_time(now)
+                    _encode_into(event, content_bytes)
+                    fresh[identity] = xxh3_64_digest(content_bytes) + now_bytes  # ``pack_seen`` of ``content_of``
                     balance.live = live
                     balance.version += 1
                     if amount:  # ``runway.spend``, with what is the same for every charge of a period kept

@@ -6,8 +6,9 @@ a loader and the ports an index on disk. The core never knows which.
 
 from collections.abc import Callable, MutableMapping, Sequence
 from heapq import heappop, heappush
+from struct import Struct
 from sys import intern
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from engine.core.configuration import Config
 from engine.core.records import Account, Balance, Grants, Ledger
@@ -55,6 +56,23 @@ class Table(dict[str, T], Generic[T]):
 SeenValue = tuple[int, int, bytes]
 """64 bits of content, the first log time, and what else is kept with an identity."""
 
+_SEEN = Struct(">Qq")
+SEEN_BYTES: Final = _SEEN.size
+"""Of a value that keeps nothing else."""
+pack_time: Final = Struct(">q").pack
+"""Eight bytes of a log time."""
+
+
+def pack_seen(content: int, at: int, kept: bytes = b"") -> bytes:
+    """A ``SeenValue`` as it is held and stored: its content, log time and what else is kept, one after the other."""
+    return _SEEN.pack(content, at) + kept
+
+
+def unpack_seen(value: bytes) -> SeenValue:
+    """What ``pack_seen`` packed."""
+    content, at = _SEEN.unpack_from(value)
+    return content, at, value[SEEN_BYTES:]
+
 
 class DueIndex(Protocol):
     """Which client is due when; one entry a client."""
@@ -92,16 +110,16 @@ class Seen(Protocol):
         """64 bits of content, the first log time, and what else was kept; may give one that is past the window."""
         ...
 
-    def finder(self) -> Callable[[bytes], SeenValue | None]:
-        """``get``, or what gives the same for less until the next ``put`` or ``fresh``."""
+    def finder(self) -> Callable[[bytes], bytes | None]:
+        """What finds the same as ``get``, packed (``pack_seen``), until the next ``put`` or ``fresh``."""
         ...
 
     def put(self, identity: bytes, content: int, at: int, kept: bytes = b"") -> None:
         """Remembers an identity at the log time of its first event. ``kept``: the units a charge consumed."""
         ...
 
-    def fresh(self, now: int) -> MutableMapping[bytes, SeenValue]:
-        """Where identities may be put directly, without a call for each, until the next ``put`` or ``fresh``."""
+    def fresh(self, now: int) -> MutableMapping[bytes, bytes]:
+        """Where identities of ``now`` and later may be put directly, packed, until the next ``put`` or ``fresh``."""
         ...
 
 
@@ -167,23 +185,27 @@ class MemorySeen:
 
     def __init__(self, window: int = DEDUPE_WINDOW) -> None:
         self._half = window // 2
-        self._generations: list[dict[bytes, tuple[int, int, bytes]]] = [{}]
+        self._generations: list[dict[bytes, bytes]] = [{}]
         self._starts: list[int] = []
 
-    def get(self, identity: bytes) -> tuple[int, int, bytes] | None:
+    def get(self, identity: bytes) -> SeenValue | None:
+        found = self._find(identity)
+        return None if found is None else unpack_seen(found)
+
+    def _find(self, identity: bytes) -> bytes | None:
         for generation in self._generations:
             found = generation.get(identity)
             if found is not None:
                 return found
         return None
 
-    def finder(self) -> Callable[[bytes], SeenValue | None]:
-        return self._generations[0].get if len(self._generations) == 1 else self.get
+    def finder(self) -> Callable[[bytes], bytes | None]:
+        return self._generations[0].get if len(self._generations) == 1 else self._find
 
     def put(self, identity: bytes, content: int, at: int, kept: bytes = b"") -> None:
-        self.fresh(at)[identity] = (content, at, kept)
+        self.fresh(at)[identity] = pack_seen(content, at, kept)
 
-    def fresh(self, now: int) -> MutableMapping[bytes, SeenValue]:
+    def fresh(self, now: int) -> MutableMapping[bytes, bytes]:
         if not self._starts:
             self._starts = [now]
         elif now >= self._starts[0] + self._half:

@@ -20,7 +20,7 @@ from engine.failures import OperationalError
 from engine.kafka.source import EventRecord
 from engine.partition.partition import Partition
 from engine.partition.revisions import Decided, Revisions
-from schemas.codec import decode
+from schemas.codec import decode, decode_charges
 from schemas.events import AnyEvent, Charge, ConfigEvent, Configuration, Deleted, Tick
 from schemas.readers import tag_of
 from schemas.reasons import Reason, Refusal
@@ -51,6 +51,24 @@ class Revised(Record, frozen=True, gc=False):
 
 class Moved(Record, frozen=True, gc=False):
     """A record of another log. The legs that it once caused are in this log as they were."""
+
+
+def read_records(records: Sequence[EventRecord]) -> list[Record]:
+    """``read_record`` of each, with fewer calls for charges, which nearly all are."""
+    raws = [record.value or b"" for record in records]
+    read: list[Record] = []
+    append = read.append
+    appended_ms: int | None = None
+    at = 0  # of ``appended_ms``: one number for all records of one moment
+    for record, raw, charge in zip(records, raws, decode_charges(raws), strict=True):
+        if charge is None or (record.headers and ENGINE_HEADER in dict(record.headers)):
+            append(read_record(record))
+            continue
+        if record.timestamp != appended_ms:
+            appended_ms = record.timestamp
+            at = appended_ms * 1000
+        append(Record(at, charge, raw))
+    return read
 
 
 def read_record(record: EventRecord) -> Record:

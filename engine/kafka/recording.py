@@ -10,6 +10,7 @@ length (4 bytes) and bytes.
 """
 
 import struct
+from collections.abc import Mapping
 from itertools import chain
 from typing import Final
 
@@ -39,11 +40,18 @@ class RecordedBatch:
     def put(self, key: bytes, value: bytes) -> None:
         self._current[key] = value
 
+    def put_all(self, pairs: Mapping[bytes, bytes]) -> None:
+        self._current.update(pairs)
+
     def delete(self, key: bytes) -> None:
         self._current[key] = None
 
     def delete_range(self, begin: bytes, end: bytes) -> None:
         raise AssertionError("a changelog knows no ranges")
+
+    @property
+    def _identities(self) -> dict[str, dict[bytes, bytes]]:
+        return {family: puts for family, puts in self._families.items() if family.startswith(_FAMILY)}  # type: ignore[misc]  # no identity is deleted
 
     def changelog(self, partition: int, position: int, ended: list[bytes]) -> list[Pair]:
         """The changelog's records, meta last. ``ended``: the keys of chunks to delete."""
@@ -52,21 +60,26 @@ class RecordedBatch:
         begin = keys.prefix(partition, keys.SEEN)
         chunks = [
             (begin + _COUNT.pack(int(family.removeprefix(_FAMILY))) + position.to_bytes(8, "big"), _chunk(identities))
-            for family, identities in self._families.items()
-            if family.startswith(_FAMILY)
+            for family, identities in self._identities.items()
         ]
         return [*state[:-1], *chunks, *((key, None) for key in ended), state[-1]]
 
+    def write(self, store: Store, batch: Batch, partition: int, pairs: list[Pair]) -> None:
+        """``write_pairs`` of what ``changelog`` gave; its chunks need not be read, what is in them is here."""
+        _write_state(batch, partition, pairs)
+        for family, identities in self._identities.items():
+            store.add_family(family)
+            batch.use(family)
+            batch.put_all(identities)
 
-def _chunk(identities: dict[bytes, bytes | None]) -> bytes:
-    if all(identities.values()):
-        plain = b"".join(chain.from_iterable(identities.items()))  # type: ignore[arg-type]  # none is None
-        if len(plain) == len(identities) * _EVENT_BYTES:  # nobody keeps more, as almost always
-            return _COUNT.pack(len(identities)) + plain
+
+def _chunk(identities: dict[bytes, bytes]) -> bytes:
+    plain = b"".join(chain.from_iterable(identities.items()))
+    if len(plain) == len(identities) * _EVENT_BYTES:  # nobody keeps more, as almost always
+        return _COUNT.pack(len(identities)) + plain
     parts = [_COUNT.pack(len(identities))]
     kept: list[bytes] = []
     for place, (identity, value) in enumerate(identities.items()):
-        assert value is not None
         assert len(identity) == _IDENTITY_BYTES
         head = _EVENT_BYTES - _IDENTITY_BYTES
         parts += (identity, value[:head])
@@ -91,7 +104,17 @@ def _put_identities(batch: Batch, chunk: bytes) -> None:
 
 
 def write_pairs(store: Store, batch: Batch, partition: int, pairs: list[Pair]) -> None:
-    """Adds changelog records to a batch of the store: after a commit, and when restoring."""
+    """Adds changelog records to a batch of the store."""
+    begin = keys.prefix(partition, keys.SEEN)
+    for key, chunk in _write_state(batch, partition, pairs):
+        family = f"{_FAMILY}{_span_of(begin, key)}"
+        store.add_family(family)
+        batch.use(family)
+        _put_identities(batch, chunk)
+
+
+def _write_state(batch: Batch, partition: int, pairs: list[Pair]) -> list[tuple[bytes, bytes]]:
+    """All but what is in the chunks, which are given back: of each of them the key alone."""
     begin = keys.prefix(partition, keys.SEEN)
     batch.use(STATE)
     chunks: list[tuple[bytes, bytes]] = []
@@ -104,11 +127,7 @@ def write_pairs(store: Store, batch: Batch, partition: int, pairs: list[Pair]) -
             chunks.append((key, value))
         else:
             put(key, value)
-    for key, value in chunks:
-        family = f"{_FAMILY}{_span_of(begin, key)}"
-        store.add_family(family)
-        batch.use(family)
-        _put_identities(batch, value)
+    return chunks
 
 
 def chunks_before(store: Store, partition: int, span: int, chunks_max: int) -> list[bytes]:

@@ -25,7 +25,7 @@ from prometheus_client import CollectorRegistry
 
 from engine.kafka.clients import TRANSACTION_MS_MAX, open_consumer, open_producer
 from engine.kafka.failing import BackOff, Fenced, client_stopped, paused, until_stopped
-from engine.kafka.folding import read_record
+from engine.kafka.folding import read_records
 from engine.kafka.local import LocalStores
 from engine.kafka.metrics import TaskMetrics
 from engine.kafka.options import TaskOptions, wall_clock
@@ -208,7 +208,7 @@ class PartitionTask:
             records = feed.take(self._options.batch_records_max)
             if not records:
                 return None
-            work.fold([read_record(record) for record in records], records[-1].offset + 1)
+            work.fold(read_records(records), records[-1].offset + 1)
             await work.commit()
             return records[-1]
 

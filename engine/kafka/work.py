@@ -20,7 +20,7 @@ from engine.log.chunks import TOPIC_NUMBERS
 from engine.partition import keys
 from engine.partition.partition import Bounds, Partition
 from engine.partition.seen import SeenFamilies
-from engine.store.ports import STATE
+from engine.store.ports import STATE, Batch
 from engine.store.rocks import RocksStore
 from schemas.engine_events import encode_engine_event
 from schemas.events import AnyEvent, EngineEvent, Tick, TransferLeg, TransferOutcome
@@ -109,7 +109,8 @@ class Work:
         pairs = recorded.changelog(self._number, self.position, self._ended_chunks(partition.state.clock))
         sent = self._begun(pairs)
         for topic, at, clients, values in outputs:
-            records = [(client.encode() or None, value) for client, value in zip(clients, values, strict=True)]
+            names = [None] * len(values) if topic is Topic.REJECTIONS else map(str.encode, clients)
+            records = list(zip(names, values, strict=True))
             sent[self._options.prefix + topic.value, self._number] = Uniform(at // 1000, records)
         legs: dict[Place, list[Sent]] = {}
         for leg in outcome.legs:
@@ -117,7 +118,9 @@ class Work:
         position = (await self._transact(sent | legs))[self._changelog]
         started = time.perf_counter()
         self.committed_to = position
-        self._store_pairs(pairs, position)
+        batch = self._store.batch()
+        recorded.write(self._store, batch, self._number, pairs)
+        self._write(batch, position)
         write_seconds = time.perf_counter() - started
         partition.committed()
         self._metrics.engine.observe_fold(
@@ -138,7 +141,9 @@ class Work:
         key = keys.prefix(self._number, keys.META)
         pairs = [(key, self._store.get(STATE, key))]
         self.committed_to = (await self._transact(self._begun(pairs)))[self._changelog]
-        self._store_pairs(pairs, self.committed_to)
+        batch = self._store.batch()
+        write_pairs(self._store, batch, self._number, pairs)
+        self._write(batch, self.committed_to)
 
     async def append_tick(self, now: int) -> None:
         """Asks the log for its time: a record of the partition's own, read back like any other."""
@@ -157,9 +162,7 @@ class Work:
     def _begun(self, pairs: list[Pair]) -> dict[Place, list[Sent] | Uniform]:
         return {self._changelog: Uniform(self._clock() // 1000, pairs)}
 
-    def _store_pairs(self, pairs: list[Pair], position: int) -> None:
-        batch = self._store.batch()
-        write_pairs(self._store, batch, self._number, pairs)
+    def _write(self, batch: Batch, position: int) -> None:
         write_standing(batch, self._number, standing_of(self._options, position, self._clock()))
         self._store.write(batch)
 

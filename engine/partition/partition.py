@@ -174,7 +174,7 @@ class Partition:
             else:
                 batch.put(name, _encode(definition))
         self.revisions.write(batch)
-        self._seen.write(batch)
+        self._seen.write(batch, state.clock)
         self.meta.clock = state.clock
 
     def append_deliveries(self, batch: Batch, deliveries: Sequence[Delivery], now: int) -> None:

@@ -12,15 +12,15 @@ from itertools import islice
 from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
 from typing import Final
 
-from engine.core.state import DEDUPE_WINDOW, SeenValue
+from engine.core.state import DEDUPE_WINDOW, SeenValue, pack_seen, unpack_seen
 from engine.store.ports import Batch, Store
+from schemas.times import NEVER
 
 FILTER_BYTES: Final = 32 * 1024 * 1024
 """A span's filter: with 20 million identities in it 7 of 100 new ones are looked up all the same, with 180 million
 half of them."""
 
 _FAMILY: Final = "seen-"
-_HEAD: Final = struct.Struct(">Qq")  # content, first log time
 _IDENTITIES_END: Final = b"\xff" * 17  # after every identity, which is 16 bytes
 _LEARNT_MAX: Final = 128  # keys for each partition's part of a batch: a tenth of its time, until all are known
 _place_of: Final = struct.Struct("<Q").unpack_from  # an identity is a hash: its own bits say which is its place
@@ -145,12 +145,12 @@ class StoredSeen:
     only when the identity is written would bring the same line of memory into the processor's cache once more.
     """
 
-    __slots__ = ("_bits", "_earlier", "_families", "_mask", "_pending", "_put", "_read", "_span", "_version")
+    __slots__ = ("_bits", "_earlier", "_families", "_first", "_mask", "_pending", "_read", "_span", "_version")
 
     def __init__(self, families: SeenFamilies) -> None:
         self._families = families
-        self._pending: dict[bytes, SeenValue] = {}
-        self._put: dict[bytes, int] = {}
+        self._pending: dict[bytes, bytes] = {}
+        self._first: int = NEVER  # no log time of what is pending is before it
         self._version = -1
         self._span = -1
         self._bits: bytearray | mmap = _ANY
@@ -173,6 +173,10 @@ class StoredSeen:
                 self._mark(identity)
 
     def get(self, identity: bytes) -> SeenValue | None:
+        found = self._find(identity)
+        return None if found is None else unpack_seen(found)
+
+    def _find(self, identity: bytes) -> bytes | None:
         (place,) = _place_of(identity)
         bits, at, bit = self._bits, place & self._mask, 1 << (place >> _PLACE_BIT)
         value = None
@@ -183,14 +187,11 @@ class StoredSeen:
             value = self._read(identity)
         else:  # then it is not pending either: what is has its bit
             bits[at] |= bit
-        if value is None:
-            value = self._get_earlier(identity) if self._earlier else None
-            if value is None:
-                return None
-        content, first_at = _HEAD.unpack_from(value)
-        return content, first_at, value[_HEAD.size :]
+        if value is None and self._earlier:
+            return self._find_earlier(identity)
+        return value
 
-    def _get_earlier(self, identity: bytes) -> bytes | None:
+    def _find_earlier(self, identity: bytes) -> bytes | None:
         for known, read in self._earlier:
             if known.may_have(identity):
                 value = read(identity)
@@ -198,39 +199,49 @@ class StoredSeen:
                     return value
         return None
 
-    def finder(self) -> Callable[[bytes], SeenValue | None]:
-        return self.get
+    def finder(self) -> Callable[[bytes], bytes | None]:
+        return self._find
 
     def put(self, identity: bytes, content: int, at: int, kept: bytes = b"") -> None:
-        self._pending[identity] = (content, at, kept)
+        self._pending[identity] = pack_seen(content, at, kept)
+        self._first = min(self._first, at)
         self._mark(identity)  # it need not have been looked up
 
     def _mark(self, identity: bytes) -> None:
         (place,) = _place_of(identity)
         self._bits[place & self._mask] |= 1 << (place >> _PLACE_BIT)
 
-    def fresh(self, now: int) -> dict[bytes, SeenValue]:
+    def fresh(self, now: int) -> dict[bytes, bytes]:
+        self._first = min(self._first, now)
         return self._pending
 
-    def write(self, batch: Batch) -> None:
-        """Adds what is new to a batch; the batch is left using the last family."""
-        put, pack, families = batch.put, _HEAD.pack, self._families
-        begin = end = 0  # of the span whose family the batch is using
-        unmarked: _SpanFilter | None = None  # its filter, where it is not the one that look-ups mark
-        for identity, (content, at, kept) in self._pending.items():
-            if not begin <= at < end:
-                batch.use(families.name(at))
-                number = at // DEDUPE_WINDOW
-                begin, end = number * DEDUPE_WINDOW, (number + 1) * DEDUPE_WINDOW
-                known = families.filter(number)
-                unmarked = None if known.bits is self._bits else known
-            put(identity, pack(content, at) + kept)
-            if unmarked is not None:
-                unmarked.add(identity)
+    def write(self, batch: Batch, clock: int) -> None:
+        """Adds what is new to a batch; the batch is left using the last family. No log time is after ``clock``."""
+        families = self._families
+        for number, identities in self._by_span(clock).items():
+            batch.use(families.name(number * DEDUPE_WINDOW))
+            known = families.filter(number)
+            batch.put_all(identities)
+            if known.bits is not self._bits:  # look-ups do not mark it
+                for identity in identities:
+                    known.add(identity)
+
+    def _by_span(self, clock: int) -> dict[int, dict[bytes, bytes]]:
+        """What is pending by the span of its log time: nearly always one span's, and then not looked at one by one."""
+        pending = self._pending
+        if not pending:
+            return {}
+        if self._first // DEDUPE_WINDOW == clock // DEDUPE_WINDOW:
+            return {clock // DEDUPE_WINDOW: pending}
+        found: dict[int, dict[bytes, bytes]] = {}
+        for identity, value in pending.items():
+            found.setdefault(unpack_seen(value)[1] // DEDUPE_WINDOW, {})[identity] = value
+        return found
 
     def written(self) -> None:
         """The batch is in the store."""
         self._pending.clear()
+        self._first = NEVER
 
 
 def _nothing(identity: bytes) -> None:

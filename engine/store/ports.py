@@ -4,7 +4,7 @@ Adapters: RocksDB (``engine.store.rocks``) and the simulated one of ``tests/simu
 in ``tests/contract/test_store.py``.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final, Protocol
 
 from engine.failures import OperationalError
@@ -30,6 +30,10 @@ class Batch(Protocol):
 
     def put(self, key: bytes, value: bytes) -> None:
         """Sets a key."""
+        ...
+
+    def put_all(self, pairs: Mapping[bytes, bytes]) -> None:
+        """``put`` of each."""
         ...
 
     def delete(self, key: bytes) -> None:

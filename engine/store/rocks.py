@@ -1,7 +1,7 @@
 """RocksDB through rocksdict, raw mode: the options, and why they are what they are (``benchmarks/README.md``)."""
 
 import os
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -56,6 +56,11 @@ class RocksBatch:
     def use(self, family: str) -> None:
         self._family = family
         self.raw.set_default_column_family(self._handles[family])
+
+    def put_all(self, pairs: Mapping[bytes, bytes]) -> None:
+        put = self.put
+        for key, value in pairs.items():
+            put(key, value)
 
     def delete_range(self, begin: bytes, end: bytes) -> None:
         # Unlike put and delete, rocksdict's own takes the database's default family where none is named.

@@ -96,8 +96,11 @@ def test_the_last_of_several_writes_of_a_key_counts(bench: Bench) -> None:
     batch.delete(b"b")
     batch.delete(b"c")
     batch.put(b"c", b"1")
+    batch.put_all({b"d": b"1", b"e": b"1"})
+    batch.put_all({})
+    batch.put(b"d", b"2")
     bench.store.write(batch)
-    assert _all(bench.store) == {b"a": b"2", b"c": b"1"}
+    assert _all(bench.store) == {b"a": b"2", b"c": b"1", b"d": b"2", b"e": b"1"}
 
 
 def test_deleting_what_is_not_there_changes_nothing(bench: Bench) -> None:

@@ -7,7 +7,7 @@ import msgspec
 
 from engine.core.fold import Record, fold, new_outcome
 from engine.core.outcome import Answer
-from engine.core.state import DEDUPE_WINDOW, MemorySeen, SeenValue, State
+from engine.core.state import DEDUPE_WINDOW, MemorySeen, SeenValue, State, unpack_seen
 from engine.log.chunks import TOPIC_NUMBERS, Entry, chunk_key, decode_chunk, offset_of
 from engine.partition import keys
 from engine.partition.partition import Meta
@@ -21,7 +21,6 @@ from tests.simulation.world import Violation
 
 _DECODED_MAX = 4096  # more than one seed sends
 _HISTORY = (Topic.EVENTS, Topic.JOURNAL)
-Seen = tuple[int, int, bytes]
 
 
 class Folded(msgspec.Struct, frozen=True):
@@ -41,27 +40,27 @@ class WatchedSeen(MemorySeen):
 
     def __init__(self) -> None:
         super().__init__()
-        self.puts: dict[tuple[bytes, int], Seen] = {}
+        self.puts: dict[tuple[bytes, int], SeenValue] = {}
 
     def put(self, identity: bytes, content: int, at: int, kept: bytes = b"") -> None:
         super().put(identity, content, at, kept)
         self.puts[identity, at // DEDUPE_WINDOW] = (content, at, kept)
 
-    def fresh(self, now: int) -> MutableMapping[bytes, SeenValue]:
+    def fresh(self, now: int) -> MutableMapping[bytes, bytes]:
         return _Watched(self, super().fresh(now))
 
 
-class _Watched(dict[bytes, SeenValue]):
+class _Watched(dict[bytes, bytes]):
     """What is put here directly is remembered like any other."""
 
-    def __init__(self, seen: WatchedSeen, inner: MutableMapping[bytes, SeenValue]) -> None:
+    def __init__(self, seen: WatchedSeen, inner: MutableMapping[bytes, bytes]) -> None:
         super().__init__()
         self._seen, self._inner = seen, inner
 
-    def __setitem__(self, identity: bytes, value: SeenValue) -> None:
-        content, at, kept = value
+    def __setitem__(self, identity: bytes, value: bytes) -> None:
         self._inner[identity] = value
-        self._seen.puts[identity, at // DEDUPE_WINDOW] = (content, at, kept)
+        put = unpack_seen(value)
+        self._seen.puts[identity, put[1] // DEDUPE_WINDOW] = put
 
 
 @lru_cache(maxsize=_DECODED_MAX)

@@ -8,7 +8,7 @@ once, as RocksDB's manifest does.
 """
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -117,6 +117,10 @@ class SimulatedBatch:
 
     def put(self, key: bytes, value: bytes) -> None:
         self._add(PUT, key, value)
+
+    def put_all(self, pairs: Mapping[bytes, bytes]) -> None:
+        for key, value in pairs.items():
+            self._add(PUT, key, value)
 
     def delete(self, key: bytes) -> None:
         self._add(DELETE, key, b"")

@@ -12,7 +12,7 @@ import msgspec
 
 from engine.core.fold import Record, fold, new_outcome
 from engine.core.outcome import ACCEPTED
-from engine.core.state import MemoryDueIndex, MemoryReferences, MemorySeen, State
+from engine.core.state import MemoryDueIndex, MemoryReferences, MemorySeen, State, unpack_seen
 from engine.log.chunks import TOPIC_NUMBERS, Entry, chunk_key, decode_chunk, offset_of
 from engine.partition import keys
 from engine.partition.partition import Meta, topic_of
@@ -113,7 +113,7 @@ def _audit_partition(store: Store, number: int, found: Audit) -> None:
     _compare_state(store, number, state, lengths, found)
     assert isinstance(state.seen, MemorySeen)
     for generation in state.seen._generations:
-        found.seen.update({identity: (content, at) for identity, (content, at, _) in generation.items()})
+        found.seen.update({identity: unpack_seen(value)[:2] for identity, value in generation.items()})
 
 
 def _compare_topic(number: int, topic: Topic, logged: list[bytes], wanted: list[bytes], found: Audit) -> None:

@@ -24,7 +24,7 @@ from engine.failures import OperationalError, WrongUse
 from engine.kafka import moving
 from engine.kafka.clients import Connection, Consumer, open_admin, open_consumer
 from engine.kafka.configuration import ConfigurationWriter
-from engine.kafka.folding import read_record
+from engine.kafka.folding import read_records
 from engine.kafka.histories import cluster_history
 from engine.kafka.moving import MoveOptions, Totals, move
 from engine.kafka.task import PartitionTask, wall_clock
@@ -179,7 +179,7 @@ async def test_a_cluster_is_moved_to_another_count_and_goes_on(broker: str, pref
         async with working_at(source, tmp_path / "source", 0):
             await source.produce([*opening(), *traffic(10, 200)])
             events = await source.settled()
-        expected, clock = decided([[read_record(each) for each in records] for records in events])
+        expected, clock = decided([read_records(records) for records in events])
 
         target = unmade(broker, f"{prefix}b-", PARTITIONS)
         async with cluster_history(source.connection, source.prefix) as (found, delivered):
@@ -277,7 +277,7 @@ async def ends_of(consumer: Consumer, place: TopicPartition) -> int:
 
 
 def replayable(records: Sequence[Any]) -> list[Record]:
-    return [read_record(each) for each in records]
+    return read_records(records)
 
 
 async def test_a_file_is_moved_and_its_transfers_are_settled_at_once(broker: str, prefix: str, tmp_path: Path) -> None:

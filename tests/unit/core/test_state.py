@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.core.records import Balance
-from engine.core.state import DEDUPE_WINDOW, MemoryDueIndex, MemoryReferences, MemorySeen, State, Table
+from engine.core.state import DEDUPE_WINDOW, MemoryDueIndex, MemoryReferences, MemorySeen, State, Table, pack_seen
 from schemas.times import DAY, NEVER
 
 
@@ -129,9 +129,10 @@ def test_seen_forgets_in_time_so_that_memory_is_bounded() -> None:
 def test_finder_finds_what_get_does_in_one_half_of_a_window_and_in_two() -> None:
     seen = MemorySeen(window=100)
     seen.put(b"a", 1, 0)
-    assert (seen.finder()(b"a"), seen.finder()(b"b")) == ((1, 0, b""), None)
-    seen.put(b"b", 2, 60)
-    assert (seen.finder()(b"a"), seen.finder()(b"b")) == ((1, 0, b""), (2, 60, b""))
+    assert (seen.finder()(b"a"), seen.finder()(b"b")) == (pack_seen(1, 0), None)
+    seen.put(b"b", 2, 60, b"kept")
+    assert (seen.finder()(b"a"), seen.finder()(b"b")) == (pack_seen(1, 0), pack_seen(2, 60, b"kept"))
+    assert [seen.get(name) for name in (b"a", b"b", b"c")] == [(1, 0, b""), (2, 60, b"kept"), None]
 
 
 def test_seen_takes_the_later_of_two_under_one_identity() -> None:

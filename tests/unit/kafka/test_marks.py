@@ -9,7 +9,7 @@ from aiokafka.structs import ConsumerRecord
 from engine.core.fold import Record, new_outcome
 from engine.core.outcome import Outcome
 from engine.core.state import State
-from engine.kafka.folding import Moved, Revised, fold_records, is_by_engine, read_record, refuse_moved
+from engine.kafka.folding import Moved, Revised, fold_records, is_by_engine, read_record, read_records, refuse_moved
 from engine.partition.revisions import Decided, MemoryRevisions
 from schemas.engine_events import encode_engine_event
 from schemas.events import Client, Tick, TransferLeg
@@ -55,6 +55,27 @@ class Log:
 def refusals(outcome: Outcome) -> list[tuple[str, str]]:
     found = [json.loads(encode_output(output)) for output in outcome.outputs]
     return [(each["reason"], each["message"]) for each in found if each["output"] == "rejection"]
+
+
+def test_records_read_together_are_those_read_one_by_one() -> None:
+    charge = event(3, type="charge", client="c", amount="0.5")
+    moved = ("plimsoll-moved", b"123456789")
+    records = [
+        record(charge),
+        record(charge, ("traceparent", b"00-1")),
+        record(charge, MARK, moved, at_ms=2_000),
+        record(charge, at_ms=2_000),
+        record(charge, at_ms=1_000),
+        record(event(4, type="charge", client="c", amount="-1")),
+        record(event(5, type="charge", client="c", amount="1", more=1)),
+        record(USER, MARK, ("plimsoll-revision", b"1")),
+        record(b"no json"),
+        ConsumerRecord("events", 0, 0, 1_000, 0, None, None, None, -1, 0, ()),
+    ]
+    read = read_records(records)
+    assert read == [read_record(each) for each in records]
+    assert [type(each) for each in read] == [*[Record] * 2, Moved, *[Record] * 4, Revised, *[Record] * 2]
+    assert [each.at for each in read[:5]] == [1_000_000, 1_000_000, 123456789, 2_000_000, 1_000_000]
 
 
 def test_a_revision_is_applied_and_remembered() -> None:

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from engine.kafka.recording import RecordedBatch, chunks_before, write_pairs
 from engine.partition import keys
 from engine.store.ports import STATE
@@ -38,10 +40,15 @@ def test_the_changelog_has_the_last_value_of_each_key_chunks_and_meta_last() -> 
     ]
 
 
-def test_a_store_restored_from_the_pairs_has_the_identities_and_knows_their_chunks(tmp_path: Path) -> None:
+@pytest.mark.parametrize("restored", [True, False])
+def test_a_store_has_the_identities_and_knows_their_chunks(tmp_path: Path, restored: bool) -> None:
     store = RocksStore(tmp_path / "store")
-    batch = store.batch()
-    write_pairs(store, batch, 5, recorded().changelog(5, 40, []))
+    batch, commit = store.batch(), recorded()
+    pairs = commit.changelog(5, 40, [])
+    if restored:
+        write_pairs(store, batch, 5, pairs)
+    else:
+        commit.write(store, batch, 5, pairs)
     store.write(batch)
     assert store.get("seen-7", FIRST) == HEAD
     assert store.get("seen-7", SECOND) == HEAD + b"units"

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from engine.core.state import DEDUPE_WINDOW
+from engine.core.state import DEDUPE_WINDOW, pack_seen
 from engine.partition.seen import SeenFamilies, StoredSeen
 from schemas.times import DAY
 from tests.simulation.store import Disk, SimulatedStore
@@ -45,9 +45,9 @@ def take(seen: StoredSeen, store: Reads, now: int, *identities: bytes) -> list[b
         found = seen.get(identity)
         repeats.append(found is not None)
         if found is None:
-            seen.fresh(now)[identity] = (7, now, b"")
+            seen.fresh(now)[identity] = pack_seen(7, now)
     batch = store.batch()
-    seen.write(batch)
+    seen.write(batch, now)
     store.write(batch)
     seen.written()
     return repeats
@@ -113,17 +113,22 @@ def test_the_span_before_is_looked_into_and_one_that_is_over_is_not(store: Reads
 
 def test_an_identity_put_at_an_earlier_time_without_a_look_is_found(store: Reads) -> None:
     seen = opened(store)
-    first, second = names(2)
+    first, second, third = names(3)
     take(seen, store, NOW, first)
-    seen.look_from(NOW + DEDUPE_WINDOW)
+    later = NOW + DEDUPE_WINDOW
+    seen.look_from(later)
+    assert seen.get(third) is None
+    seen.fresh(later)[third] = pack_seen(8, later)
     seen.put(second, 7, NOW)  # as a transfer's request, whose time is that of its hold
     assert seen.get(second) == (7, NOW, b"")
     batch = store.batch()
-    seen.write(batch)
+    seen.write(batch, later)
     store.write(batch)
     seen.written()
     assert seen.get(second) == (7, NOW, b"")
-    assert take(seen, store, NOW + DEDUPE_WINDOW, second) == [True]
+    assert take(seen, store, later, second, third) == [True, True]
+    for name, at in ((second, NOW), (third, later)):  # each in the family of its own time
+        assert [key for key, _ in store.scan(f"seen-{at // DEDUPE_WINDOW}", name, name + b"\0")] == [name]
 
 
 def test_another_partition_s_identities_are_known_to_the_filter_they_share(store: Reads) -> None:
@@ -141,6 +146,6 @@ def test_a_batch_that_begins_before_the_last_was_written_forgets_nothing(store: 
     (name,) = names(1)
     seen.look_from(NOW)
     assert seen.get(name) is None
-    seen.fresh(NOW)[name] = (7, NOW, b"")
+    seen.fresh(NOW)[name] = pack_seen(7, NOW)
     seen.look_from(NOW + DEDUPE_WINDOW)
     assert seen.get(name) == (7, NOW, b"")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from schemas.codec import _decode_any, _decode_fast, decode, decode_line
+from schemas.codec import _decode_any, decode, decode_charges, decode_line
 from schemas.events import Charge
 from schemas.reasons import Refusal
 
@@ -89,7 +89,7 @@ charges = st.builds(
 
 
 def _agree(raw: bytes) -> None:
-    fast, (slow, _) = _decode_fast(raw), _decode_any(raw, unknown_refused=True, engine=False)
+    fast, (slow, _) = decode_charges((raw,))[0], _decode_any(raw, unknown_refused=True, engine=False)
     assert fast is None or fast == slow, (fast, slow)
 
 
@@ -101,6 +101,13 @@ def test_ways_agree_on_charges_right_and_spoiled(charge: Json, without: set[str]
     kept = {name: value for name, value in charge.items() if name not in without}
     _agree(json.dumps(kept, ensure_ascii=ascii_only).encode())
     _agree(json.dumps(charge, ensure_ascii=ascii_only).encode())
+
+
+@given(st.lists(charges, max_size=6))
+@settings(max_examples=100)
+def test_what_stands_before_a_charge_alters_nothing(found: list[Json]) -> None:
+    raws = [json.dumps(charge).encode() for charge in (CHARGE, *found, CHARGE)]
+    assert decode_charges(raws) == [decode_charges((raw,))[0] for raw in raws]
 
 
 GOOD = json.dumps(CHARGE).encode()
@@ -152,8 +159,8 @@ def test_ways_agree_on_a_name_given_twice_or_oddly_written(more: bytes) -> None:
 def test_a_well_formed_charge_goes_the_fast_way(more: Json) -> None:
     """What the figures of the benchmarks stand on: a switch's ordinary record is never read twice."""
     raw = json.dumps({**CHARGE, **more}).encode()
-    assert isinstance(_decode_fast(raw), Charge)
-    assert decode(raw) == decode(raw, unknown_refused=True) == _decode_fast(raw)
+    assert isinstance(decode_charges((raw,))[0], Charge)
+    assert decode(raw) == decode(raw, unknown_refused=True) == decode_charges((raw,))[0]
 
 
 @pytest.mark.parametrize("name", [b'"at"', b'"\\u0061t"'])
