@@ -107,13 +107,10 @@ def _read_time(value: object) -> int:
 def decode_charges(raws: Iterable[bytes]) -> list[Charge | None]:
     """Of each, the charge if it is a well-formed one, or None for anything else: ``decode`` then finds what it is.
 
-    The usual forms of amount and time are read in place, and a time like the one before not again: this is done for
-    every event.
+    The usual forms of amount and time are read in place: this is done for every event.
     """
     charges: list[Charge | None] = []
     append, known_minute, whole_second = charges.append, MINUTES.get, SECONDS.get
-    last: str | None = None
-    at = 0  # of ``last``
     for raw in raws:
         try:
             wire = _decode_charge(raw)
@@ -133,10 +130,8 @@ def decode_charges(raws: Iterable[bytes]) -> list[Charge | None]:
             if not names.isprintable() or " " in names:  # ``is_visible`` of all three, for the price of one
                 append(None)
                 continue
-            if time != last:
-                minute, second = known_minute(time[:17]), whole_second(time[17:])
-                at = parse_time(time) if minute is None or second is None else minute + second
-                last = time
+            minute, second = known_minute(time[:17]), whole_second(time[17:])
+            at = parse_time(time) if minute is None or second is None else minute + second
             if wire.currency is not None:
                 _read_currency(wire.currency)
             append(
