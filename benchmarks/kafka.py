@@ -31,6 +31,7 @@ _FULL: Final = Sizes(100_000, 300_000, {"Quix": 200_000, "Faust": 30_000}, 3)
 _QUICK: Final = Sizes(500, 3_000, {"Quix": 1_000, "Faust": 500}, 1)
 _PACES: Final = Paces((5_000, 1_000, 20_000), 60.0, 3.0, 10.0)
 _PACES_QUICK: Final = Paces((200,), 0.5, 0.5, 1.0)
+_FEWER: Final = (100, 10)  # times fewer clients, whose charges of one commit share state and changes
 _HALF: Final = PARTITIONS // 2
 _ALL: Final = f"0-{PARTITIONS - 1}"
 _POM: Final = Path(__file__).parents[1] / "deploy" / "kafka" / "pom.xml"
@@ -46,6 +47,7 @@ class _Report:
         self.rows: list[list[str]] = []
         self.speeds: dict[tuple[str, str], float] = {}
         self.scaling: list[list[str]] = []
+        self.by_clients: list[list[str]] = []
         self.latency: list[Paced] = []
         self.restored: Restored | None = None
         self.missing: list[str] = []
@@ -63,6 +65,11 @@ class _Report:
         )
         found += "\n" + "\n".join(self._ratios()) + "\n"
         found += "".join(f"\n**NOT MEASURED**: {sentence}\n" for sentence in self.missing)
+        found += "\n" + table(
+            "One worker by the number of clients: charges of one commit and one client are one change",
+            ["clients", *_HEAD[2:]],
+            self.by_clients,
+        )
         found += "\n" + table(
             "One worker and two on this machine's cores, which the broker and the benchmark use too",
             ["workers", *_HEAD[2:]],
@@ -138,6 +145,7 @@ async def _engine(cluster: Cluster, broker: Broker, data: Path, sizes: Sizes, re
         rounds = await ours.rounds([worker])
         report.add(_OURS, "exactly once", rounds)
         report.scaling.append(["1", *_cells(rounds)])
+        report.by_clients.append([f"{sizes.clients:,}", *_cells(rounds)])
         await paced(cluster, ours, worker, paces.rates[0], paces._replace(warm_seconds=paces.broker_warm_seconds))
         for rate in paces.rates:
             report.latency.append(await paced(cluster, ours, worker, rate, paces))
@@ -146,6 +154,20 @@ async def _engine(cluster: Cluster, broker: Broker, data: Path, sizes: Sizes, re
     finally:
         worker.stop()
     return ours
+
+
+async def _fewer(cluster: Cluster, broker: Broker, data: Path, sizes: Sizes, report: _Report) -> None:
+    for times in _FEWER:
+        fewer = sizes._replace(clients=sizes.clients // times)
+        ours = Ours(cluster, broker, f"b{secrets.token_hex(3)}-", data / f"fewer-{times}", fewer)
+        await ours.prepare()
+        worker = ours.worker(_ALL)
+        try:
+            await ours.until_caught_up([worker])
+            report.by_clients.insert(-1, [f"{fewer.clients:,}", *_cells(await ours.rounds([worker]))])
+        finally:
+            worker.stop()
+        await ours.book.agrees(cluster, ours.prefix + Topic.CHANGES.value)
 
 
 async def _two(ours: Ours, report: _Report) -> None:
@@ -163,6 +185,7 @@ async def _measure(broker: Broker, data: Path, sizes: Sizes, paces: Paces) -> st
     report = _Report()
     async with connected(broker.bootstrap) as cluster:
         ours = await _engine(cluster, broker, data, sizes, report, paces)
+        await _fewer(cluster, broker, data, sizes, report)
         found, report.missing = peers()
         for number, peer in enumerate(found):
             prefix = f"{ours.prefix}peer{number}-"
