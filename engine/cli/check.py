@@ -203,6 +203,7 @@ def _disk(config: Config) -> Finding:
 
 def _cluster(kafka: KafkaOptions, session_seconds: float, records: int, sample: str | None) -> list[Finding]:
     """What the cluster says, and where the records in it are."""
+    findings: list[Finding] = []
     try:
         with connecting(kafka):
             from engine.kafka.checking import cluster_findings
@@ -211,15 +212,15 @@ def _cluster(kafka: KafkaOptions, session_seconds: float, records: int, sample: 
 
             app = kafka.app_id()
             facts = asyncio.run(read_facts(kafka, kafka.prefix, app))
-            findings = cluster_findings(facts, kafka, kafka.prefix, app, session_seconds)
+            findings += cluster_findings(facts, kafka, kafka.prefix, app, session_seconds)
             topic = sample or kafka.prefix + Topic.EVENTS.value
             if records > 0:
                 count, placed = asyncio.run(read_placed(kafka, topic, records))
                 if count or sample:  # that `events` is not there has been said
                     findings.append(placement_finding(topic, count, placed))
-            return findings
     except OperationalError as error:
-        return [Finding("cluster", "problem", str(error))]
+        findings.append(Finding("cluster", "problem", str(error)))
+    return findings
 
 
 async def _readiness(url: str, key: str | None) -> Finding:

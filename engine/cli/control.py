@@ -1,7 +1,7 @@
 """``plimsoll control``: commands to running workers."""
 
 import asyncio
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import click
 
@@ -50,13 +50,21 @@ def control(
     with connecting(kafka):
         from aiokafka import AIOKafkaProducer
 
-        from engine.kafka.clients import open_admin, security
+        from engine.kafka.clients import open_admin, security, visible_topics
         from engine.kafka.shell.commands import Command, encode_command
         from engine.kafka.topics import CONTROL
 
         async def send() -> list[int]:
             topic = kafka.prefix + CONTROL
-            count = await _partitions(open_admin(kafka, "plimsoll-control"), topic)
+            admin = open_admin(kafka, "plimsoll-control")
+            try:
+                await admin.start()
+                found = (await visible_topics(admin, [topic])).get(topic)
+            finally:
+                await admin.close()
+            if found is None:
+                raise OperationalError(f"expected the topic {topic}, found none: the first worker of a group makes it")
+            count = len(found["partitions"])
             if numbers is not None and numbers[-1] >= count:
                 raise WrongUse(f"--partitions: expected 0 to {count - 1}, found {numbers[-1]}")
             sent = list(range(count)) if numbers is None else numbers
@@ -75,14 +83,3 @@ def control(
         show_json({"command": command, "partitions": sent})
     else:
         click.echo(f"{command} sent to whoever has partition {','.join(map(str, sent))}")
-
-
-async def _partitions(admin: Any, topic: str) -> int:  # Any: aiokafka's, which has no annotations
-    try:
-        await admin.start()
-        (described,) = await admin.describe_topics([topic])
-    finally:
-        await admin.close()
-    if described["error_code"] != 0:
-        raise OperationalError(f"expected the topic {topic}, found none: the first worker of a group makes it")
-    return len(described["partitions"])

@@ -95,16 +95,19 @@ def connecting(connection: Connection) -> Iterator[None]:
 
     def told_elsewhere(record: logging.LogRecord) -> bool:
         """aiokafka leaves futures of its own unread where a transaction fails; the failure itself is raised."""
-        return record.exc_info is None or not isinstance(record.exc_info[1], KafkaError)
+        return not record.exc_info or not isinstance(record.exc_info[1], KafkaError)  # asyncio gives False for none
 
     logging.getLogger("asyncio").addFilter(told_elsewhere)
     try:
         yield
     except KafkaError as error:
-        where = f"the Kafka cluster at {connection.bootstrap}"
-        if isinstance(error, KafkaConnectionError):
-            from engine.kafka.refusals import why_unreachable
+        from engine.kafka.refusals import why_denied, why_unreachable
 
+        where = f"the Kafka cluster at {connection.bootstrap}"
+        denied = why_denied(error, connection)
+        if denied is not None:
+            raise OperationalError(denied) from error
+        if isinstance(error, KafkaConnectionError):
             reason = asyncio.run(why_unreachable(connection))
             if reason is not None:
                 raise OperationalError(f"{where} could not be reached: {reason.text}") from error

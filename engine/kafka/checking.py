@@ -37,24 +37,40 @@ def cluster_findings(
                 " let it finish, or begin it anew with `plimsoll move --restart`",
             )
         )
-    found += _topics(facts, prefix, connection.username)
+    found += _hidden(facts, prefix, app, connection.username)
+    found += _topics(facts, prefix)
     found += _shell(facts, prefix, app)
     found += _copies(facts, prefix, app)
     found += limit_findings(facts, prefix, session_seconds)
     return found
 
 
-def _topics(facts: ClusterFacts, prefix: str, user: str | None) -> list[Finding]:
-    """Names, partition counts and policies. A topic that we may not see looks like one that is not there."""
-    seen = "" if user is None else f" that {user!r} may see"
-    missing = [prefix + name for name in POLICIES if name not in facts.topics]
+def _hidden(facts: ClusterFacts, prefix: str, app: str, user: str | None) -> list[Finding]:
+    """What the cluster's ACLs do not let us look at, and what to grant."""
+    who = "this client" if user is None else repr(user)
+    found = []
+    unseen = [full_name(name, prefix, app) for name in facts.hidden]
+    if unseen:
+        internal = all(name in INTERNAL for name in facts.hidden)
+        sentence = f"{who} may not see {few(unseen)}: grant Describe on Topic, and DescribeConfigs"
+        found.append(Finding("topics", "warning" if internal else "problem", sentence))
+    for name, settings in facts.settings.items():
+        if "error" in settings:
+            sentence = f"its settings cannot be seen: {settings['error']}; grant {who} DescribeConfigs on Topic"
+            found.append(Finding(full_name(name, prefix, app), "warning", sentence))
+    return found
+
+
+def _topics(facts: ClusterFacts, prefix: str) -> list[Finding]:
+    """Names, partition counts and policies."""
+    missing = [prefix + name for name in POLICIES if name not in facts.topics and name not in facts.hidden]
     if len(missing) == len(POLICIES):
-        sentence = f"expected the topics of the engine, found none{seen} with the prefix {prefix!r}"
+        sentence = f"expected the topics of the engine, found none with the prefix {prefix!r}"
         return [Finding("topics", "problem", f"{sentence}: run `plimsoll topics create`, or say --prefix")]
     found = []
     if missing:
         found.append(
-            Finding("topics", "problem", f"found none{seen}: {few(missing)}: run `plimsoll topics create` to make them")
+            Finding("topics", "problem", f"found none: {few(missing)}: run `plimsoll topics create` to make them")
         )
     counts = {name: len(facts.topics[name]) for name in POLICIES if name in facts.topics}
     if len(set(counts.values())) > 1:
@@ -70,7 +86,6 @@ def _topics(facts: ClusterFacts, prefix: str, user: str | None) -> list[Finding]
     for name in counts:
         settings = facts.settings[name]
         if "error" in settings:
-            found.append(Finding(prefix + name, "warning", f"its settings cannot be seen: {settings['error']}"))
             continue
         differing = {key: value for key, value in POLICIES[name].items() if settings.get(key) != value}
         if differing:
@@ -86,7 +101,7 @@ def _topics(facts: ClusterFacts, prefix: str, user: str | None) -> list[Finding]
                     f" {mended}`",
                 )
             )
-    if not found:
+    if not found and counts:
         partitions = next(iter(counts.values()))
         found.append(Finding("topics", "ok", f"{len(counts)} with {partitions} partitions each, policies as needed"))
     return found
@@ -98,7 +113,7 @@ def _shell(facts: ClusterFacts, prefix: str, app: str) -> list[Finding]:
     if not counts:
         return []
     names = {name: full_name(name, prefix, app) for name in SHELL}
-    missing = [names[name] for name in SHELL if name not in facts.topics]
+    missing = [names[name] for name in SHELL if name not in facts.topics and name not in facts.hidden]
     found = []
     if missing:
         found.append(

@@ -6,7 +6,8 @@ from typing import Any, Final, Protocol
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import UnknownTopicOrPartitionError
+from aiokafka.errors import TopicAuthorizationFailedError
+from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.structs import ConsumerRecord, OffsetAndMetadata, RecordMetadata
 
 from engine.connection import Connection
@@ -21,7 +22,7 @@ __all__ = [
     "open_admin",
     "open_consumer",
 ]
-__all__ += ["open_producer", "security"]
+__all__ += ["open_producer", "security", "visible_topics"]
 
 TRANSACTION_MS_MAX: Final = 10_000  # an open transaction holds up every partition that it has written into
 BATCH_BYTES_MAX: Final = 512 * 1024  # half of what a broker takes by default in one batch
@@ -66,6 +67,8 @@ class BatchBuilder(Protocol):
 
 class Producer(Protocol):
     """A transactional producer; starting it fences the former one of its id."""
+
+    _txn_manager: Any  # aiokafka's own, which has no annotations
 
     async def start(self) -> None: ...
 
@@ -114,13 +117,21 @@ class _Admin(AIOKafkaAdminClient):
     """Asks for topics without making them: a broker with auto.create.topics.enable makes whatever is asked for."""
 
     async def describe_topics(self, topics: list[str] | None = None) -> list[Any]:  # Any: as aiokafka has it
-        there = set(await self.list_topics())
-        asked = sorted(there) if topics is None else topics
-        described: list[Any] = await super().describe_topics([name for name in asked if name in there])
-        unknown = UnknownTopicOrPartitionError.errno
-        return described + [
-            {"error_code": unknown, "topic": name, "partitions": []} for name in asked if name not in there
-        ]
+        answer: Any = await self._send_request(MetadataRequest(topics, allow_auto_topic_creation=False))
+        described: list[Any] = answer.to_object()["topics"]
+        return described
+
+
+async def visible_topics(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str, Any]:  # Any: as aiokafka has it
+    """Those of the topics that are there, by name. Raises TopicAuthorizationFailedError, with names, where it cannot be
+    told: whether a topic is there a cluster tells only to who may describe it."""
+    if not names:
+        return {}
+    described: list[Any] = await admin.describe_topics(list(names))
+    hidden = [topic["topic"] for topic in described if topic["error_code"] == TopicAuthorizationFailedError.errno]
+    if hidden:
+        raise TopicAuthorizationFailedError(hidden)
+    return {topic["topic"]: topic for topic in described if topic["error_code"] == 0}
 
 
 def open_admin(connection: Connection, client: str = "plimsoll") -> AIOKafkaAdminClient:

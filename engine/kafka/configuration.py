@@ -106,9 +106,9 @@ class ConfigurationWriter:
     async def __aenter__(self) -> Self:
         """Raises KafkaError where the cluster does not do what is asked."""
         async with AsyncExitStack() as stack:
+            stack.push_async_callback(self._consumer.stop)
             stack.push_async_callback(self._producer.stop)
             await self._producer.start()
-            stack.push_async_callback(self._consumer.stop)
             await self._consumer.start()
             await self._definitions.read(self._consumer)
             await self._resume()

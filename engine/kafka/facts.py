@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgspec
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import for_code
+from aiokafka.errors import TopicAuthorizationFailedError, for_code
 
 from engine.kafka.clients import Connection, open_admin
 from engine.kafka.topics import CONTROL, MOVING, POLICIES, leader_topic
@@ -15,6 +15,7 @@ INTERNAL: Final = ("__consumer_offsets", "__transaction_state")
 SHELL: Final = (CONTROL, leader_topic(""))
 """The shell's own topics, the second with the name of the group before it."""
 _NAMES_MAX: Final = 5  # named in one sentence
+_HIDDEN: Final = TopicAuthorizationFailedError.errno
 
 Settings = Mapping[str, str]
 
@@ -28,12 +29,16 @@ class PartitionFacts(msgspec.Struct, frozen=True):
 
 
 class ClusterFacts(msgspec.Struct, frozen=True):
-    """What a cluster says of itself: brokers by number, and topics, ours by their own names (``SHELL`` as there)."""
+    """What a cluster says of itself: brokers by number, and topics, ours by their own names (``SHELL`` as there).
+
+    ``hidden``: topics of which we may not know whether they are there.
+    """
 
     cluster: str
     brokers: Mapping[int, Settings]
     topics: Mapping[str, Sequence[PartitionFacts]]
     settings: Mapping[str, Settings]
+    hidden: Sequence[str] = ()
 
 
 def full_name(name: str, prefix: str, app: str) -> str:
@@ -59,6 +64,7 @@ async def read_facts(connection: Connection, prefix: str, app: str) -> ClusterFa
             for topic in described
             if topic["error_code"] == 0
         }
+        hidden = [names[topic["topic"]] for topic in described if topic["error_code"] == _HIDDEN]
         there = [name for name in (*POLICIES, *SHELL, *INTERNAL) if name in topics]
         asked = [full_name(name, prefix, app) for name in there]
         settings = await _settings(admin, ConfigResourceType.TOPIC, asked)
@@ -70,6 +76,7 @@ async def read_facts(connection: Connection, prefix: str, app: str) -> ClusterFa
         brokers={number: brokers[str(number)] for number in numbers},
         topics=topics,
         settings={name: settings[full] for name, full in zip(there, asked, strict=True)},
+        hidden=hidden,
     )
 
 

@@ -15,7 +15,7 @@ from typing import Final
 
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
+from aiokafka.errors import GroupAuthorizationFailedError, InvalidProducerEpoch, KafkaError, ProducerFenced
 from aiokafka.structs import OffsetAndMetadata, RecordMetadata
 
 from engine.failures import OperationalError
@@ -156,8 +156,13 @@ class Ledger:
         return self._producer
 
     async def _sign(self, producer: Producer) -> None:
-        """Writes the positions as they are, so that they are this copy's; where there are none, a first one of 0."""
+        """Writes the positions as they are, so that they are this copy's; where there are none, a first one of 0.
+
+        Who may not write deliveries is told here, by a place of theirs in the transaction: told by the first delivery,
+        it would have sent what it cannot record, and would send it again at each start.
+        """
         await producer.begin_transaction()
+        producer._txn_manager.maybe_add_partition_to_txn(TopicPartition(self._deliveries, 0))
         await producer.send_offsets_to_transaction(self._offsets(self._positions or {0: 0}), self._group)
         await producer.commit_transaction()
         self._signed = True
@@ -184,6 +189,8 @@ class Ledger:
         for left in reversed(range(_COORDINATOR_TRIES_MAX)):
             try:
                 found = await self._admin.list_consumer_group_offsets(self._group, partitions=asked)
+            except GroupAuthorizationFailedError as error:
+                raise GroupAuthorizationFailedError(self._group) from error
             except KafkaError as error:
                 if not error.retriable or not left:
                     raise

@@ -89,9 +89,10 @@ def _refused(settings: Settings, session_seconds: float) -> Iterator[str]:
 def _internal(facts: ClusterFacts, settings: Settings) -> Iterator[str]:
     """Topics that the brokers make at their first use: with settings that cannot be, they never come to be."""
     count = len(facts.brokers)
+    told_of = {*facts.topics, *facts.hidden}
     for topic, setting in _FACTORS.items():
         copies = int(settings.get(setting, 1))
-        if topic not in facts.topics and copies > count:
+        if topic not in told_of and copies > count:
             what = "transaction" if topic == "__transaction_state" else "group"
             yield (
                 f"{setting}: expected {count} or less, found {copies}: with {count} broker{'s' if count != 1 else ''}"
@@ -99,7 +100,7 @@ def _internal(facts: ClusterFacts, settings: Settings) -> Iterator[str]:
             )
     copies = int(settings.get("transaction.state.log.replication.factor", 1))
     least = int(settings.get("transaction.state.log.min.isr", 1))
-    if "__transaction_state" not in facts.topics and least > copies:
+    if "__transaction_state" not in told_of and least > copies:
         yield (
             f"transaction.state.log.min.isr: expected {copies} or less, as many as there are copies, found {least}: no"
             " transaction ever begins; lower it, or raise transaction.state.log.replication.factor"
@@ -117,7 +118,7 @@ def _costly(facts: ClusterFacts, settings: Settings) -> Iterator[str]:
         )
     for topic, setting in _FACTORS.items():
         copies = int(settings.get(setting, _COPIES))
-        if topic not in facts.topics and copies < _COPIES <= len(facts.brokers):
+        if topic not in (*facts.topics, *facts.hidden) and copies < _COPIES <= len(facts.brokers):
             yield (
                 f"{setting}: expected {_COPIES}, found {copies}: {topic} will be made with its first use, and is lost"
                 f" with a broker; set it to {_COPIES} before"

@@ -19,11 +19,11 @@ from typing import Any, Final
 import msgspec
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import InvalidProducerEpoch, ProducerFenced, for_code
+from aiokafka.errors import InvalidProducerEpoch, ProducerFenced, TopicAuthorizationFailedError, for_code
 
 from engine.core.configuration import key_of
 from engine.failures import WrongUse
-from engine.kafka.clients import TRANSACTION_MS_MAX, Connection, Producer, open_admin, open_producer
+from engine.kafka.clients import TRANSACTION_MS_MAX, Connection, Producer, open_admin, open_producer, visible_topics
 from engine.kafka.configuration import revision_headers
 from engine.kafka.definitions import Definition, Definitions
 from engine.kafka.folding import ENGINE_HEADER, MOVED_HEADER, REFUSED_HEADER, refuse_moved
@@ -300,6 +300,8 @@ class _Topics:
         )
         for answer in answers:
             for code, message, *_ in answer.resources:
+                if code == TopicAuthorizationFailedError.errno:
+                    raise TopicAuthorizationFailedError(topic, "AlterConfigs")
                 if code:
                     raise TopicError(f"the topic {topic} could not be altered: {message or for_code(code).__name__}")
 
@@ -325,6 +327,8 @@ class _Topics:
         for _, code, *message in answer.topic_errors:
             if code == _TOPIC_ALREADY_EXISTS:
                 raise TopicError(f"another move into these topics was started: the topic {name} is there")
+            if code == TopicAuthorizationFailedError.errno:
+                raise TopicAuthorizationFailedError(name, "Create")
             if code:
                 told = message[0] if message and message[0] else for_code(code).__name__
                 raise TopicError(f"the topic {name} could not be made: {told}")
@@ -332,7 +336,10 @@ class _Topics:
 
     async def _delete(self, names: list[str]) -> None:
         if names:
-            await self._admin.delete_topics(names)
+            answer: Any = await self._admin.delete_topics(names)
+            denied = [name for name, code in answer.topic_error_codes if code == TopicAuthorizationFailedError.errno]
+            if denied:
+                raise TopicAuthorizationFailedError(denied, "Delete")
             await _until(lambda: self._are_gone(names), f"the topics {', '.join(names)} could not be deleted")
 
     async def _are_there(self, names: list[str]) -> bool:
@@ -342,8 +349,7 @@ class _Topics:
         return not await self._existing(names)
 
     async def _existing(self, names: Iterable[str]) -> set[str]:
-        described = await self._admin.describe_topics(list(names))
-        return {topic["topic"] for topic in described if topic["error_code"] == 0}
+        return {*await visible_topics(self._admin, list(names))}
 
 
 async def _until(holds: Callable[[], Awaitable[bool]], otherwise: str) -> None:

@@ -12,19 +12,12 @@ from typing import Final, Self
 
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import (
-    ClusterAuthorizationFailedError,
-    GroupAuthorizationFailedError,
-    KafkaConnectionError,
-    KafkaError,
-    TopicAuthorizationFailedError,
-    TransactionalIdAuthorizationFailed,
-)
+from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from engine.failures import OperationalError
-from engine.kafka.clients import Connection, Consumer, open_admin, open_consumer
+from engine.kafka.clients import Connection, Consumer, open_admin, open_consumer, visible_topics
 from engine.kafka.ledger import Ledger
-from engine.kafka.refusals import why_unreachable
+from engine.kafka.refusals import why_denied, why_unreachable
 from engine.kafka.topics import TopicError
 from engine.log.ports import LogRecord, Unavailable
 from schemas.outputs import Delivery
@@ -37,13 +30,6 @@ _READ_WAIT_MS: Final = 200
 _WATCH_BYTES_MAX: Final = 4096  # that there is something is all that is asked
 _WATCH_RECORDS_MAX: Final = 10_000
 _CLIENT: Final = "plimsoll-notifications"
-
-_NOT_ALLOWED: Final = (
-    ClusterAuthorizationFailedError,
-    GroupAuthorizationFailedError,
-    TopicAuthorizationFailedError,
-    TransactionalIdAuthorizationFailed,
-)
 
 _log: Final = logging.getLogger(__name__)
 
@@ -72,7 +58,7 @@ class KafkaNotificationLog:
         try:
             async with _reaching(connection):
                 await admin.start()
-                log = cls(connection, prefix, admin, await _partitions(admin, prefix, connection.username))
+                log = cls(connection, prefix, admin, await _partitions(admin, prefix))
         except BaseException:
             await admin.close()
             raise
@@ -191,15 +177,13 @@ class KafkaNotificationLog:
         ]
 
 
-async def _partitions(admin: AIOKafkaAdminClient, prefix: str, user: str | None) -> int:
+async def _partitions(admin: AIOKafkaAdminClient, prefix: str) -> int:
     """How many partitions notifications and deliveries have."""
     names = [prefix + topic.value for topic in (Topic.NOTIFICATIONS, Topic.DELIVERIES)]
-    described = await admin.describe_topics(names)
-    counts = {topic["topic"]: len(topic["partitions"]) for topic in described if topic["error_code"] == 0}
+    counts = {name: len(topic["partitions"]) for name, topic in (await visible_topics(admin, names)).items()}
     for name in names:
         if name not in counts:
-            seen = "" if user is None else f" that {user!r} may see"
-            raise TopicError(f"expected the topic {name}, found none{seen}: run `plimsoll topics create` first")
+            raise TopicError(f"expected the topic {name}, found none: run `plimsoll topics create` first")
     if len(set(counts.values())) > 1:
         found = ", ".join(f"{name} {count}" for name, count in counts.items())
         raise TopicError(f"expected topics with one partition count, found {found}")
@@ -220,8 +204,8 @@ async def _reaching(connection: Connection, seconds_max: float = _ANSWER_SECONDS
         if reason is not None and not reason.passes:
             raise OperationalError(f"{where} could not be reached: {reason.text}") from error
         raise Unavailable(f"{where} could not be reached: {reason.text if reason else error}") from error
-    except _NOT_ALLOWED as error:
-        sentence = f"{where} does not allow {connection.username!r} what is needed ({type(error).__name__}: {error})"
-        raise OperationalError(f"{sentence}") from error
     except KafkaError as error:
+        denied = why_denied(error, connection)
+        if denied is not None:
+            raise OperationalError(denied) from error
         raise Unavailable(f"{where}: {str(error) or type(error).__name__}") from error

@@ -12,7 +12,7 @@ import msgspec
 from aiokafka import TopicPartition
 
 from engine.findings import Finding
-from engine.kafka.clients import Connection, open_admin, open_consumer
+from engine.kafka.clients import Connection, open_admin, open_consumer, visible_topics
 from engine.kafka.folding import ENGINE_HEADER
 from schemas.money import shorten
 from schemas.topics import murmur2
@@ -61,12 +61,12 @@ async def read_placed(connection: Connection, topic: str, records_max: int) -> t
     admin = open_admin(connection, "plimsoll-check")
     try:
         await admin.start()
-        described = (await admin.describe_topics([topic]))[0]
+        described = await visible_topics(admin, [topic])
     finally:
         await admin.close()
-    count = 0 if described["error_code"] else len(described["partitions"])
-    if count == 0:
+    if topic not in described:
         return 0, []
+    count = len(described[topic]["partitions"])
     each_max = max(1, records_max // count)
     found: list[Placed] = []
     consumer = open_consumer(connection, "plimsoll-check")

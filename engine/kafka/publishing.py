@@ -19,6 +19,7 @@ from aiokafka.errors import KafkaError
 
 from engine.kafka.clients import Connection, security
 from engine.kafka.configuration import ConfigurationWriter, WriterFenced, WriterOptions, Written, is_configuration
+from engine.kafka.refusals import why_denied
 from engine.kafka.transactions import tell_failures_once
 from engine.kafka.worker import cluster_of
 from engine.publish import OnBatch, Piece, PublishFailed, RefusedEvent, Totals, publish_through
@@ -107,6 +108,9 @@ class KafkaDoor:
                 longest = min(options.backoff_max_seconds, options.backoff_first_seconds * 2**fenced)
                 await asyncio.sleep(random.uniform(0, longest))
             except KafkaError as error:
+                denied = why_denied(error, self._options.connection)
+                if denied is not None:
+                    raise PublishFailed(f"{denied}. {_AGAIN}") from error
                 await self._pause(error, attempt)
                 attempt += 1
             else:

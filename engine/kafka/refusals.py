@@ -1,17 +1,29 @@
-"""Why a cluster cannot be reached. aiokafka logs the reason of each broker and raises only that none was left."""
+"""Why a cluster cannot be reached, or does not let us do what is needed.
+
+aiokafka logs the reason of each broker and raises only that none was left, and says of what was denied only the name.
+"""
 
 import ssl
 from typing import Any, Final
 
 import msgspec
 from aiokafka.conn import create_conn
-from aiokafka.errors import KafkaError, SaslAuthenticationFailed, UnsupportedSaslMechanismError
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    KafkaError,
+    SaslAuthenticationFailed,
+    TopicAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
+    UnsupportedSaslMechanismError,
+)
 from aiokafka.protocol.metadata import MetadataRequest
 
 from engine.connection import Connection, addresses
 from engine.kafka.clients import security
 
 _REQUEST_MS_MAX: Final = 10_000
+_TABLE: Final = '"What each process needs" in deploy/kafka/README.md'
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -19,6 +31,33 @@ class Refused(msgspec.Struct, frozen=True):
 
     text: str
     passes: bool = False
+
+
+def why_denied(error: BaseException, connection: Connection) -> str | None:
+    """What the cluster's ACLs do not let us do, and what to grant; None for a failure of another kind.
+
+    ``error``: with names as its first argument, and the operation as its second where that is known.
+    """
+    named, operation = "", None
+    if error.args:
+        named, operation = _named(error.args[0]), error.args[1] if len(error.args) > 1 else None
+    match error:
+        case TopicAuthorizationFailedError():
+            denied = f"{operation or 'what is needed'} on Topic {named}"
+        case GroupAuthorizationFailedError():
+            denied = f"Read on Group {named}"
+        case TransactionalIdAuthorizationFailed():
+            denied = f"Write on TransactionalId {named}"
+        case ClusterAuthorizationFailedError():
+            denied = "Write on any Topic"  # what a producer without transactions is told
+        case _:
+            return None
+    who = "this client" if connection.username is None else repr(connection.username)
+    return f"the Kafka cluster at {connection.bootstrap} does not allow {who} {denied}: grant what {_TABLE} says"
+
+
+def _named(given: object) -> str:
+    return ", ".join(sorted(map(str, given))) if isinstance(given, list | set) else str(given)
 
 
 async def why_unreachable(connection: Connection) -> Refused | None:

@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 
 from aiokafka import TopicPartition
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import CorruptRecordException, KafkaError, NoError, for_code
+from aiokafka.errors import CorruptRecordException, KafkaError, NoError, TopicAuthorizationFailedError, for_code
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.record.control_record import ABORT_MARKER, ControlRecord
 from aiokafka.record.memory_records import MemoryRecords
@@ -283,6 +283,8 @@ class Source:
                 elif failure.retriable:
                     client.force_metadata_update()
                     pause = _RETRY_SECONDS
+                elif failure is TopicAuthorizationFailedError:
+                    feed.fail(failure(self._topic, "Read"))
                 else:
                     feed.fail(failure(f"{feed.place} at {first}"))
         return pause

@@ -14,6 +14,7 @@ from engine.kafka.failing import BackOff, paused, until_stopped
 from engine.kafka.local import LocalStores
 from engine.kafka.metrics import TaskMetrics
 from engine.kafka.options import TaskOptions, wall_clock
+from engine.kafka.refusals import why_denied
 from engine.kafka.restore import Changelog, catch_up, changelog_of
 from engine.kafka.spans import drop_spans_of
 from engine.store.ports import StoreDamaged, StoreError
@@ -73,7 +74,8 @@ class StandbyTask:
         kind = type(error).__name__
         self._metrics.restarts.labels(str(self.number), kind).inc()
         pause = self._back_off.after_failure()
-        self._tell(f"standby {self.number}: {kind}: {error}; again in {pause:.1f} s")
+        told = why_denied(error, self._options.connection) or f"{kind}: {error}"
+        self._tell(f"standby {self.number}: {told}; again in {pause:.1f} s")
         await paused(stop, pause)
 
     async def _stand_by(self) -> None:

@@ -29,6 +29,7 @@ from engine.kafka.folding import read_records
 from engine.kafka.local import LocalStores
 from engine.kafka.metrics import TaskMetrics
 from engine.kafka.options import TaskOptions, wall_clock
+from engine.kafka.refusals import why_denied
 from engine.kafka.restore import catch_up, changelog_of
 from engine.kafka.signature import Signature
 from engine.kafka.source import EventRecord, Feed
@@ -136,7 +137,8 @@ class PartitionTask:
         kind = type(error).__name__
         self._metrics.restarts.labels(str(self.number), kind).inc()
         pause = self._back_off.after_failure()
-        self._tell(f"partition {self.number}: {kind}: {error}; again in {pause:.1f} s")
+        told = why_denied(error, self._options.connection) or f"{kind}: {error}"
+        self._tell(f"partition {self.number}: {told}; again in {pause:.1f} s")
         await paused(stop, pause)
 
     async def _own(self, stop: asyncio.Event) -> None:

@@ -11,9 +11,10 @@ from typing import Any, Final, Literal
 import msgspec
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import for_code
+from aiokafka.errors import TopicAuthorizationFailedError, for_code
 
 from engine.failures import OperationalError
+from engine.kafka.clients import visible_topics
 from schemas.topics import Topic
 
 CHANGELOG: Final = "state-changelog"
@@ -87,7 +88,8 @@ async def create_topics(
 ) -> Sequence[TopicFinding]:
     """Makes what is not there and compares what is, in the order of ``POLICIES``, then the shell's of group ``app``.
 
-    ``replication`` None: as the cluster is set. ``moving``: it is the move itself that asks. Raises TopicError.
+    ``replication`` None: as the cluster is set. ``moving``: it is the move itself that asks. Raises TopicError, and
+    KafkaError as TopicAuthorizationFailedError with what we may not do.
     """
     needed = {prefix + name: (partitions, policy) for name, policy in POLICIES.items()}
     if app is not None:
@@ -112,6 +114,8 @@ async def create_topics(
         for name, code, *message in answer.topic_errors:
             if code == 0:
                 made.add(name)
+            elif code == TopicAuthorizationFailedError.errno:
+                raise TopicAuthorizationFailedError(name, "Create")
             elif code != _TOPIC_ALREADY_EXISTS:  # somebody else may be making the same ones
                 told = message[0] if message and message[0] else for_code(code).__name__
                 raise TopicError(f"the topic {name} could not be made: {told}")
@@ -132,11 +136,9 @@ async def _until_told_of(admin: AIOKafkaAdminClient, made: Mapping[str, int]) ->
     tells of them, and whoever starts a worker or a notifier next would be told that they are not there."""
     end = time.monotonic() + _TOLD_SECONDS_MAX
     while made:
-        described = await admin.describe_topics(list(made))
         led = {
-            topic["topic"]: sum(each["error_code"] == 0 and each["leader"] >= 0 for each in topic["partitions"])
-            for topic in described
-            if topic["error_code"] == 0
+            name: sum(each["error_code"] == 0 and each["leader"] >= 0 for each in topic["partitions"])
+            for name, topic in (await visible_topics(admin, list(made))).items()
         }
         missing = [name for name, count in made.items() if led.get(name, 0) < count]
         if not missing:
@@ -168,10 +170,7 @@ def _compared(
 
 async def _partition_counts(admin: AIOKafkaAdminClient, topics: Sequence[str]) -> dict[str, int]:
     """By topic, for those that exist."""
-    if not topics:
-        return {}
-    described = await admin.describe_topics(list(topics))
-    return {topic["topic"]: len(topic["partitions"]) for topic in described if topic["error_code"] == 0}
+    return {name: len(topic["partitions"]) for name, topic in (await visible_topics(admin, topics)).items()}
 
 
 async def _settings(admin: AIOKafkaAdminClient, topics: Sequence[str]) -> dict[str, dict[str, str]]:
@@ -182,6 +181,8 @@ async def _settings(admin: AIOKafkaAdminClient, topics: Sequence[str]) -> dict[s
     found: dict[str, dict[str, str]] = {}
     for answer in answers:
         for code, message, _, topic, entries in answer.resources:
+            if code == TopicAuthorizationFailedError.errno:
+                raise TopicAuthorizationFailedError(topic, "DescribeConfigs")
             if code != 0:
                 raise TopicError(f"the topic {topic} could not be described: {message or for_code(code).__name__}")
             found[topic] = {entry[0]: entry[1] for entry in entries}

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from aiokafka.errors import IllegalOperation, KafkaError
+from aiokafka.errors import IllegalOperation, KafkaError, TopicAuthorizationFailedError
 from aiokafka.structs import RecordMetadata
 
 from engine.kafka.batches import fill_batches
@@ -33,7 +33,8 @@ async def transact(producer: Producer, sent: Mapping[Place, Sequence[Sent] | Uni
     """One transaction; by place the offset after the last record. After an exception the producer is not used again.
 
     Raises what the first batch failed by, ProducerFenced above all: a producer that finds itself fenced between two
-    batches refuses the second with IllegalOperation, and only the first one's future says why.
+    batches refuses the second with IllegalOperation, and only the first one's future says why. Where a topic may not be
+    written, that: batches of the others fail too, and do not name it.
     """
     await producer.begin_transaction()
     waiting: list[tuple[Place, int, asyncio.Future[RecordMetadata]]] = []
@@ -47,6 +48,9 @@ async def transact(producer: Producer, sent: Mapping[Place, Sequence[Sent] | Uni
     except IllegalOperation as error:
         refused = error
     answers = await asyncio.gather(*(done for _, _, done in waiting), return_exceptions=True)
+    for answer in answers:
+        if isinstance(answer, TopicAuthorizationFailedError):
+            raise answer
     ends: dict[Place, int] = {}
     for (place, count, _), answer in zip(waiting, answers, strict=True):
         if isinstance(answer, BaseException):

@@ -19,6 +19,7 @@ from mode.threads import WorkerThread
 from engine.connection import addresses
 from engine.failures import OperationalError
 from engine.kafka.clients import Connection
+from engine.kafka.refusals import why_denied
 from engine.kafka.shell.hooks import LOOK_SECONDS, Assignment, Hooks
 from engine.kafka.topics import CONTROL
 
@@ -173,6 +174,9 @@ class Membership:
             stopped = await self.app.wait_for_stopped(asyncio.sleep(_WATCH_SECONDS))
             if self.app.crashed:
                 reason = self.app.crash_reason
+                denied = why_denied(reason, self._options.connection)
+                if denied is not None:
+                    raise MembershipError(denied) from reason
                 raise MembershipError(f"the membership of the group broke: {type(reason).__name__}: {reason}")
             if stopped:
                 return
@@ -187,6 +191,9 @@ class Membership:
             except KafkaError as error:
                 if isinstance(error.__cause__, MembershipError):
                     raise error.__cause__ from None
+                denied = why_denied(error, self._options.connection)
+                if denied is not None:
+                    raise MembershipError(denied) from error
                 refusals += 1
                 if refusals > _REFUSALS_MAX or coordinator._coordination_task.done():
                     raise MembershipError(f"the group {self._options.app} lets this worker not in: {error}") from error

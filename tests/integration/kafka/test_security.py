@@ -175,7 +175,7 @@ def test_a_broker_that_makes_whatever_is_asked_for_is_not_asked(secured: Secured
     config = secured.configuration(prefix=prefix)
     code, out, err = command("check", "--config", config, "--json")
     assert (code, err) == (1, "")
-    assert f"found none that 'plimsoll' may see with the prefix '{prefix}': run `plimsoll topics create`" in out
+    assert f"found none with the prefix '{prefix}': run `plimsoll topics create`" in out
     assert "auto.create.topics.enable: expected false, found true" in out
     code, out, err = command("topics", "create", "--config", config, "--partitions", "1", "--json")
     assert (code, err) == (0, "")

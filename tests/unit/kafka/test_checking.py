@@ -31,6 +31,7 @@ def facts(
     topics: Mapping[str, Sequence[PartitionFacts] | None] | None = None,
     settings: Mapping[str, Mapping[str, str]] | None = None,
     broker: Mapping[str, str] | None = None,
+    hidden: Sequence[str] = (),
 ) -> ClusterFacts:
     """A good cluster of three brokers, but for what is given; a topic that is None is not there."""
     names = [*POLICIES, *SHELL, "__consumer_offsets", "__transaction_state"]
@@ -42,6 +43,7 @@ def facts(
         brokers={number: {**BROKER, **(broker or {})} for number in (1, 2, 3)},
         topics={name: found for name, found in there.items() if found is not None},
         settings={name: {**GOOD, **policies.get(name, {}), **(settings or {}).get(name, {})} for name in names},
+        hidden=hidden,
     )
 
 
@@ -83,7 +85,19 @@ def test_a_good_cluster_has_no_problem() -> None:
             facts(settings={"events": {"error": "not allowed"}}),
             "p-events",
             "warning",
-            "its settings cannot be seen: not allowed",
+            "its settings cannot be seen: not allowed; grant this client DescribeConfigs on Topic",
+        ),
+        (
+            facts(topics={"journal": None}, hidden=["journal"]),
+            "topics",
+            "problem",
+            "this client may not see p-journal: grant Describe on Topic",
+        ),
+        (
+            facts(topics={"__transaction_state": None}, hidden=["__transaction_state"]),
+            "topics",
+            "warning",
+            "this client may not see __transaction_state: grant Describe on Topic",
         ),
         (
             facts(topics={"events": [PartitionFacts(-1, 3, 0), *THREE[:1]]}),
