@@ -27,6 +27,7 @@ __all__ += ["open_producer", "security", "visible_topics"]
 TRANSACTION_MS_MAX: Final = 10_000  # an open transaction holds up every partition that it has written into
 BATCH_BYTES_MAX: Final = 512 * 1024  # half of what a broker takes by default in one batch
 _FETCH_BYTES_MAX: Final = 1024 * 1024  # compressed: a few batches of records, held until they are asked for
+_FETCH_WAIT_MS: Final = 500
 
 Records = Mapping[TopicPartition, "Sequence[ConsumerRecord[bytes, bytes]]"]
 
@@ -41,6 +42,10 @@ class Consumer(Protocol):
     def assign(self, partitions: list[TopicPartition]) -> None: ...
 
     def seek(self, partition: TopicPartition, offset: int) -> None: ...
+
+    def pause(self, *partitions: TopicPartition) -> None: ...
+
+    def resume(self, *partitions: TopicPartition) -> None: ...
 
     async def getmany(self, *partitions: TopicPartition, timeout_ms: int, max_records: int) -> Records: ...
 
@@ -139,8 +144,13 @@ def open_admin(connection: Connection, client: str = "plimsoll") -> AIOKafkaAdmi
     return _Admin(client_id=client, **security(connection))
 
 
-def open_consumer(connection: Connection, client: str, *, fetch_bytes_max: int = _FETCH_BYTES_MAX) -> Consumer:
-    """A consumer outside of any group, at read_committed, not started. ``fetch_bytes_max``: of one partition."""
+def open_consumer(
+    connection: Connection, client: str, *, fetch_bytes_max: int = _FETCH_BYTES_MAX, fetch_wait_ms: int = _FETCH_WAIT_MS
+) -> Consumer:
+    """A consumer outside of any group, at read_committed, not started. ``fetch_bytes_max``: of one partition.
+
+    ``fetch_wait_ms``: how long a broker waits for records; it answers nothing else on that connection meanwhile.
+    """
     consumer: Consumer = AIOKafkaConsumer(
         client_id=client,
         group_id=None,
@@ -148,6 +158,7 @@ def open_consumer(connection: Connection, client: str, *, fetch_bytes_max: int =
         auto_offset_reset="none",  # a position that the log no longer has is a failure, never a jump
         isolation_level="read_committed",
         max_partition_fetch_bytes=fetch_bytes_max,
+        fetch_max_wait_ms=fetch_wait_ms,
         **security(connection),
     )
     return consumer

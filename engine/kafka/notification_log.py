@@ -27,6 +27,7 @@ _ANSWER_SECONDS: Final = 15.0
 """For one step: the election of a leader takes seconds, and a stop must not wait for longer."""
 _OPEN_SECONDS: Final = 300.0  # 30 days of deliveries are read first, at 100,000 a second or more
 _READ_WAIT_MS: Final = 200
+_READ_AHEAD_MS: Final = 50  # a partition's next records are asked for at once; another one's are, after so long
 _WATCH_BYTES_MAX: Final = 4096  # that there is something is all that is asked
 _WATCH_RECORDS_MAX: Final = 10_000
 _CLIENT: Final = "plimsoll-notifications"
@@ -45,8 +46,12 @@ class KafkaNotificationLog:
         self._prefix = prefix
         self._admin = admin
         self._places = [TopicPartition(prefix + Topic.NOTIFICATIONS.value, number) for number in range(partitions)]
-        self._reader: Consumer = open_consumer(connection, _CLIENT)
-        # A second one, because the wait goes on while the first is read and sought.
+        # Fetches of one partition, and only while it is read: whatever is asked of a broker on the same connection
+        # waits for the fetch before it, and of 64 partitions each would have to.
+        self._reader: Consumer = open_consumer(connection, _CLIENT, fetch_wait_ms=_READ_AHEAD_MS)
+        # Another, because the wait goes on while the first is read and sought; a third fetches nothing: it is asked how
+        # far the partitions go, and answers at once.
+        self._asked: Consumer = open_consumer(connection, _CLIENT)
         self._watcher: Consumer = open_consumer(connection, _CLIENT, fetch_bytes_max=_WATCH_BYTES_MAX)
         self._resume: dict[int, int] = {}
         self._ledgers: dict[str, Ledger] = {}
@@ -71,12 +76,14 @@ class KafkaNotificationLog:
         return log
 
     async def _start(self) -> None:
+        await self._asked.start()
+        ends = await self._asked.end_offsets(self._places)
         for consumer in (self._reader, self._watcher):
             await consumer.start()
-            ends = await consumer.end_offsets(self._places)
             consumer.assign(self._places)
             for place, end in ends.items():
                 consumer.seek(place, end)
+        self._reader.pause(*self._places)
 
     async def __aenter__(self) -> Self:
         return self
@@ -89,7 +96,7 @@ class KafkaNotificationLog:
     async def _close(self) -> None:
         for ledger in self._ledgers.values():
             await ledger.close()
-        for consumer in (self._reader, self._watcher):
+        for consumer in (self._reader, self._watcher, self._asked):
             with suppress(KafkaError):
                 await consumer.stop()
         await self._admin.close()
@@ -124,7 +131,7 @@ class KafkaNotificationLog:
             timeout_ms = int(timeout_seconds * 1000)
             if await self._watcher.getmany(timeout_ms=timeout_ms, max_records=_WATCH_RECORDS_MAX):
                 # What is there by now is read after this: only what comes later is news again.
-                for place, end in (await self._watcher.end_offsets(self._places)).items():
+                for place, end in (await self._asked.end_offsets(self._places)).items():
                     self._watcher.seek(place, end)
 
     async def settled(self, consumer: str, notifications: Sequence[str]) -> frozenset[str]:
@@ -143,21 +150,24 @@ class KafkaNotificationLog:
         return self._ledgers[consumer]
 
     async def _read(self, place: TopicPartition, offset: int, records_max: int) -> list[LogRecord]:
+        end = (await self._asked.end_offsets([place]))[place]
+        if offset >= end:
+            return []
         if self._resume.get(place.partition) != offset:
-            if offset >= (await self._reader.end_offsets([place]))[place]:
-                return []
-            begin = (await self._reader.beginning_offsets([place]))[place]
+            begin = (await self._asked.beginning_offsets([place]))[place]
             if offset < begin:
                 _log.warning(
                     "%s/%d: %d is no longer kept, reading from %d", place.topic, place.partition, offset, begin
                 )
             self._reader.seek(place, max(offset, begin))
             self._resume[place.partition] = offset
-        records = await self._fetched(place, 0, records_max)
-        if len(records) < records_max:
-            end = (await self._reader.end_offsets([place]))[place]
+        records: list[LogRecord] = []
+        self._reader.resume(place)
+        try:
             while len(records) < records_max and await self._reader.position(place) < end:
                 records += await self._fetched(place, _READ_WAIT_MS, records_max - len(records))
+        finally:
+            self._reader.pause(place)
         if records:
             self._resume[place.partition] = records[-1].offset + 1
         return records

@@ -1,7 +1,8 @@
 """The notification log on a real broker: the suite of the port, and what only a cluster can do to it."""
 
+import time
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -12,12 +13,15 @@ from engine.kafka import ledger
 from engine.kafka.clients import Connection, open_admin, open_producer
 from engine.kafka.ledger import TakenOver
 from engine.kafka.notification_log import KafkaNotificationLog
-from engine.kafka.topics import TopicError
+from engine.kafka.topics import TopicError, create_topics
 from engine.log.ports import Unavailable
 from tests.contract import test_notification_log as suite
 from tests.integration.kafka.notification_bench import KafkaBench
 
 pytestmark = pytest.mark.kafka
+
+MANY: Final = 24
+SWEEP_SECONDS_MAX: Final = 3.0  # a quarter of what it would take if each waited for a fetch
 
 # Every promise of the port, with the bench below; one that is added there is run here too.
 globals().update({name: test for name, test in vars(suite).items() if name.startswith("test_")})
@@ -29,6 +33,21 @@ async def bench(broker: str, prefix: str) -> AsyncIterator[KafkaBench]:
     await bench.start()
     yield bench
     await bench.end()
+
+
+async def test_looking_at_many_partitions_takes_no_time_for_each(broker: str, prefix: str) -> None:
+    """A fetch that waits for records on the same connection made it half a second each: mail waited, and a stop."""
+    connection = Connection(bootstrap=broker)
+    admin = open_admin(connection)
+    await admin.start()
+    await create_topics(admin, prefix, MANY, None)
+    await admin.close()
+    async with await KafkaNotificationLog.open(connection, prefix) as log:
+        await log.read(0, 0, 10)
+        for _ in range(2):
+            started = time.monotonic()
+            assert [list(await log.read(number, 0, 10)) for number in range(MANY)] == [[]] * MANY
+            assert time.monotonic() - started < SWEEP_SECONDS_MAX
 
 
 async def recorded(bench: KafkaBench) -> list[tuple[str, str]]:
