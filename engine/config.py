@@ -224,6 +224,10 @@ def _told(problem: Problem, origins: Mapping[str, str], file: str | None) -> str
     origin = origins.get(problem.path)
     if origin is not None:
         return f"{origin}{problem.text}"
+    setting, _, found = problem.text.removeprefix(": ").partition(": ")  # what a section as a whole finds names one
+    origin = origins.get(dotted(problem.path, setting)) if found else None
+    if origin is not None:
+        return f"{origin}: {found}"
     within = next((at for at in origins if at.startswith(dotted(problem.path, ""))), None) if problem.path else None
     if file is None:
         return f"{problem} ({origins[within]})" if within else str(problem)

@@ -103,6 +103,12 @@ def test_variable_and_flag_are_named_where_the_value_came_from_them(tmp_path: Pa
     ]
 
 
+def test_the_variable_is_named_that_a_section_finds_wrong() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(None, {"PLIMSOLL_SMS_SECRET": SECRET, "PLIMSOLL_SMS_URL": ""})
+    assert caught.value.problems == ["PLIMSOLL_SMS_URL: expected an http or https address, found ''"]
+
+
 def test_variable_that_is_no_setting_is_told() -> None:
     with pytest.raises(ConfigError, match="PLIMSOLL_ENGINE_PARTITION is not a setting"):
         load_config(None, {"PLIMSOLL_ENGINE_PARTITION": "3"})
