@@ -19,8 +19,8 @@ GIVEN: Final = {
     "PLIMSOLL_SMS_SECRET": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
 }
 KEYS_OF_SERVICE: Final = {
-    *("image", "build", "restart", "stop_grace_period", "read_only", "tmpfs", "cap_drop", "security_opt", "profiles"),
-    *("command", "environment", "volumes", "ports", "healthcheck", "depends_on", "network_mode"),
+    *("image", "build", "pull_policy", "restart", "stop_grace_period", "read_only", "tmpfs", "cap_drop"),
+    *("security_opt", "profiles", "command", "environment", "volumes", "ports", "healthcheck", "depends_on", "network_mode"),
 }
 _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)(?::[?-][^}]*)?\}")
 
@@ -94,6 +94,13 @@ def test_each_worker_has_a_place_and_an_address_of_its_own() -> None:
 
 
 def test_the_image_is_built_from_the_dockerfile() -> None:
-    for name in OURS:
-        build = SERVICES[name]["build"]
-        assert (DEPLOY / build["context"] / build["dockerfile"]).resolve() == DEPLOY / "Dockerfile"
+    """Once, for all: where each built it the tag went from one's to another's, and the next `up` began all anew."""
+    (build,) = [SERVICES[name]["build"] for name in OURS if "build" in SERVICES[name]]
+    assert (DEPLOY / build["context"] / build["dockerfile"]).resolve() == DEPLOY / "Dockerfile"
+    assert {SERVICES[name]["pull_policy"] for name in OURS} == {"never"}
+
+
+def test_the_broker_s_log_is_on_its_volume() -> None:
+    """The image takes none of its own settings where any is given, and those put the log into the container's /tmp."""
+    (mounted,) = [volume.split(":")[1] for volume in SERVICES["kafka"]["volumes"]]
+    assert SERVICES["kafka"]["environment"]["KAFKA_LOG_DIRS"] == mounted
