@@ -20,7 +20,8 @@ GIVEN: Final = {
 }
 KEYS_OF_SERVICE: Final = {
     *("image", "build", "pull_policy", "restart", "stop_grace_period", "read_only", "tmpfs", "cap_drop"),
-    *("security_opt", "profiles", "command", "environment", "volumes", "ports", "healthcheck", "depends_on", "network_mode"),
+    *("security_opt", "profiles", "command", "environment", "volumes", "ports", "healthcheck", "depends_on"),
+    "network_mode",
 }
 _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)(?::[?-][^}]*)?\}")
 
