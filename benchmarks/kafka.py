@@ -46,20 +46,15 @@ class _Report:
     def __init__(self) -> None:
         self.rows: list[list[str]] = []
         self.speeds: dict[tuple[str, str], float] = {}
-        self.beside: dict[tuple[str, str], float] = {}
-        """How fast the engine was in rounds between those of a peer: the machine is not as fast in every minute."""
         self.scaling: list[list[str]] = []
         self.by_clients: list[list[str]] = []
         self.latency: list[Paced] = []
         self.restored: Restored | None = None
         self.missing: list[str] = []
 
-    def add(self, name: str, guarantee: str, rounds: Sequence[Round], beside: Sequence[Round] = ()) -> None:
-        """``beside``: the engine's own rounds between these, of a peer."""
-        self.speeds[name, guarantee] = _speed(rounds)
+    def add(self, name: str, guarantee: str, rounds: Sequence[Round]) -> None:
+        self.speeds[name, guarantee] = statistics.median(each.events / each.cpu for each in rounds)
         self.rows.append([name, guarantee, *_cells(rounds)])
-        if beside:
-            self.beside[name, guarantee] = _speed(beside)
 
     def text(self, sizes: Sizes, paces: Paces) -> str:
         found = table(
@@ -90,15 +85,12 @@ class _Report:
         return found
 
     def _ratios(self) -> list[str]:
+        ours = self.speeds[_OURS, "exactly once"]
         return [
-            f"By CPU, in turns with it, {beside / self.speeds[peer]:,.1f} times {', '.join(peer)}"
-            f" ({beside:,.0f} events/s)."
-            for peer, beside in self.beside.items()
+            f"By CPU, {ours / speed:,.1f} times {name}, {guarantee}."
+            for (name, guarantee), speed in self.speeds.items()
+            if name != _OURS
         ]
-
-
-def _speed(rounds: Sequence[Round]) -> float:
-    return statistics.median(each.events / each.cpu for each in rounds)
 
 
 def _cells(rounds: Sequence[Round]) -> list[str]:
@@ -178,31 +170,6 @@ async def _fewer(cluster: Cluster, broker: Broker, data: Path, sizes: Sizes, rep
         await ours.book.agrees(cluster, ours.prefix + Topic.CHANGES.value)
 
 
-async def _peers(cluster: Cluster, broker: Broker, ours: Ours, data: Path, sizes: Sizes, report: _Report) -> None:
-    """Each peer's rounds in turns with as many of a worker of ours, which stands still while the peer works."""
-    worker = ours.worker(_ALL)
-    await asyncio.to_thread(worker.wait_until_works, PARTITIONS)
-    worker.pause()
-    found, report.missing = peers()
-    try:
-        for number, peer in enumerate(found):
-            beside: list[Round] = []
-
-            async def ours_before(rounds: list[Round] = beside) -> None:
-                rounds.append(await ours.round([worker]))
-                worker.pause()
-
-            prefix = f"{ours.prefix}peer{number}-"
-            try:
-                rounds = await peer_rounds(cluster, broker, prefix, data, peer, sizes, ours_before)
-                report.add(peer.name, peer.guarantee, rounds, beside)
-            except (RuntimeError, TimeoutError, AssertionError) as error:
-                reason = " ".join(f"{error}".split())[-400:]
-                report.missing.append(f"{peer.name}, {peer.guarantee}: {type(error).__name__}: {reason}")
-    finally:
-        worker.stop()
-
-
 async def _two(ours: Ours, report: _Report) -> None:
     workers = [ours.worker(f"0-{_HALF - 1}"), ours.worker(f"{_HALF}-{PARTITIONS - 1}")]
     try:
@@ -219,7 +186,14 @@ async def _measure(broker: Broker, data: Path, sizes: Sizes, paces: Paces) -> st
     async with connected(broker.bootstrap) as cluster:
         ours = await _engine(cluster, broker, data, sizes, report, paces)
         await _fewer(cluster, broker, data, sizes, report)
-        await _peers(cluster, broker, ours, data, sizes, report)
+        found, report.missing = peers()
+        for number, peer in enumerate(found):
+            prefix = f"{ours.prefix}peer{number}-"
+            try:
+                report.add(peer.name, peer.guarantee, await peer_rounds(cluster, broker, prefix, data, peer, sizes))
+            except (RuntimeError, TimeoutError, AssertionError) as error:
+                reason = " ".join(f"{error}".split())[-400:]
+                report.missing.append(f"{peer.name}, {peer.guarantee}: {type(error).__name__}: {reason}")
         await _two(ours, report)
         changes = await ours.book.agrees(cluster, ours.prefix + Topic.CHANGES.value)
         say(f"{changes:,} changes of the engine read back, every balance as expected")

@@ -181,17 +181,15 @@ class Ours:
         return self.book.lines(self._sizes.clients, count, self._seed)
 
     async def rounds(self, workers: Sequence[Worker]) -> list[Round]:
-        """Charges through workers that are caught up, running or paused; afterwards they run."""
-        return [await self.round(workers) for _ in range(self._sizes.rounds)]
-
-    async def round(self, workers: Sequence[Worker]) -> Round:
-        """One of them."""
-        lines = self.charges(self._sizes.charges)
-        for worker in workers:
-            worker.pause()
-        await self._write(lines)
-        found = await timed(workers, self._broker, self._commits, self.caught_up, len(lines))
-        say(f"worker: {found}")
+        """Charges through running workers that are caught up."""
+        found = []
+        for _ in range(self._sizes.rounds):
+            lines = self.charges(self._sizes.charges)
+            for worker in workers:
+                worker.pause()
+            await self._write(lines)
+            found.append(await timed(workers, self._broker, self._commits, self.caught_up, len(lines)))
+            say(f"worker: {found[-1]}")
         return found
 
     async def _commits(self) -> int:
@@ -227,16 +225,9 @@ def peers() -> tuple[list[Peer], list[str]]:
 
 
 async def peer_rounds(
-    cluster: Cluster,
-    broker: Broker,
-    prefix: str,
-    data: Path,
-    peer: Peer,
-    sizes: Sizes,
-    before_each: Callable[[], Awaitable[None]],
+    cluster: Cluster, broker: Broker, prefix: str, data: Path, peer: Peer, sizes: Sizes
 ) -> list[Round]:
-    """Charges through a peer; its balances are checked. ``before_each`` round it stands still, for under its session's
-    timeout of 45 s."""
+    """Charges through a peer; its balances are checked."""
     source, sink = f"{prefix}charges", f"{prefix}changes"
     await cluster.make_topics(source, sink)
     settings = {
@@ -265,7 +256,6 @@ async def peer_rounds(
             lines = book.lines(sizes.clients, count if number else 10 * PARTITIONS, number)
             if number:
                 process.pause()
-                await before_each()
             await cluster.write(source, lines)
             expected += len(lines)
             measured = await timed([process], broker, committed, finished, len(lines))
