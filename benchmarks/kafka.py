@@ -27,7 +27,7 @@ from benchmarks.kafka_throughput import Ours, Round, Sizes, peer_rounds, peers, 
 from benchmarks.report import table
 from schemas.topics import Topic
 
-_FULL: Final = Sizes(100_000, 300_000, {"Quix": 200_000, "Faust": 30_000}, 3)
+_FULL: Final = Sizes(100_000, 600_000, {"Quix": 200_000, "Faust": 30_000}, 3)
 _QUICK: Final = Sizes(500, 3_000, {"Quix": 1_000, "Faust": 500}, 1)
 _PACES: Final = Paces((5_000, 1_000, 20_000), 60.0, 3.0, 10.0)
 _PACES_QUICK: Final = Paces((200,), 0.5, 0.5, 1.0)

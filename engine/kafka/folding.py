@@ -114,32 +114,42 @@ def _not_from_its_writer(event: Configuration | Deleted) -> Refusal:
     return Refusal(Reason.UNKNOWN_TYPE, message)
 
 
-def fold_batch(
-    partition: Partition, reopen: Callable[[], Partition], records: Sequence[Record]
-) -> tuple[Partition, Outcome]:
-    """Folds records; the partition that holds the result, and the outcome.
+class Folding:
+    """A batch on its way into a partition, in steps, so that other tasks come to run between them.
 
-    A record at which the fold raises is poisonous: what was folded is dropped, and all is folded again with a refusal
-    in its place. ``reopen`` gives the partition as it was committed. Raises what a broken invariant raises, what a
-    store raises that cannot be read, and what is raised at a record that is a refusal already: none is the record.
+    ``partition`` holds the result so far, ``outcome`` what came of it. A record at which the fold raises is poisonous:
+    what was folded is dropped, and all is folded again with a refusal in its place.
     """
-    given = list(records)
-    first = next((record.at for record in given if record.at is not None), partition.state.clock)
-    while True:
-        partition.begin(first)
-        outcome = new_outcome()
-        try:
-            fold_records(partition.state, partition.revisions, given, outcome)
-        except (AssertionError, OperationalError, MemoryError):
-            raise
-        except Exception as error:
-            place = len(outcome.answers)
-            if isinstance(given[place].event, Refusal):
+
+    def __init__(self, partition: Partition, reopen: Callable[[], Partition]) -> None:
+        """``reopen`` gives the partition as it was committed."""
+        self.partition = partition
+        self.outcome = new_outcome()
+        self._reopen = reopen
+        self._records: list[Record] = []
+
+    def add(self, records: Sequence[Record]) -> None:
+        """Folds the next records.
+
+        Raises what a broken invariant raises, what a store raises that cannot be read, and what is raised at a record
+        that is a refusal already: none is the record. After an exception it is not used again.
+        """
+        given = self._records
+        given += records
+        while True:
+            state = self.partition.state
+            self.partition.begin(next((record.at for record in records if record.at is not None), state.clock))
+            try:
+                fold_records(state, self.partition.revisions, records, self.outcome)
+                return
+            except (AssertionError, OperationalError, MemoryError):
                 raise
-            given[place] = msgspec.structs.replace(given[place], event=_poisonous(error))
-            partition = reopen()
-            continue
-        return partition, outcome
+            except Exception as error:
+                place = len(self.outcome.answers)
+                if isinstance(given[place].event, Refusal):
+                    raise
+                given[place] = msgspec.structs.replace(given[place], event=_poisonous(error))
+            self.partition, self.outcome, records = self._reopen(), new_outcome(), given
 
 
 def fold_records(state: State, revisions: Revisions, records: Sequence[Record], out: Outcome) -> None:

@@ -24,7 +24,10 @@ class TaskOptions(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     prefix: str
     partitions: int
     data: Path
-    batch_records_max: int = 10_000
+    batch_records_max: int = 50_000
+    """Records of one transaction, where so many wait: a client's changes in it are written once."""
+    step_records_max: int = 2_000
+    """Records folded at a time, in which nothing else runs. Where more are known to wait, a partition has a backlog."""
     batch_wait_ms: int = 100
     balances_max: int = 20_000
     accounts_max: int = 4_000

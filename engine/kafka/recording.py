@@ -1,12 +1,12 @@
 """A commit written down: once for the changelog and the output topics, once for the store, from the same pairs.
 
-Identities go to the changelog in chunks, one for each span and commit, 32 bytes an event: a record each would cost
-more than all the rest of the state. A chunk's key is kept in the store, so that its record can be deleted when the
-span is over.
+Identities go to the changelog in chunks of up to 10,000 of one span and commit, 32 bytes an event: a record each would
+cost more than all the rest of the state. A chunk's key is kept in the store, so that its record can be deleted when
+the span is over.
 
-Key of a chunk: partition, letter, span (4 bytes), source position of the commit (8 bytes). Value: how many (4 bytes),
-then for each 16 bytes of identity, 8 of content, 8 of log time; then, for those that keep more, their place (4 bytes),
-length (4 bytes) and bytes.
+Key of a chunk: partition, letter, span (4 bytes), source position of the commit (8 bytes), and which one of the commit
+it is (2 bytes) but for the first. Value: how many (4 bytes), then for each 16 bytes of identity, 8 of content, 8 of log
+time; then, for those that keep more, their place (4 bytes), length (4 bytes) and bytes.
 """
 
 import struct
@@ -24,6 +24,8 @@ _COUNT: Final = struct.Struct(">I")
 _KEPT: Final = struct.Struct(">II")
 _IDENTITY_BYTES: Final = 16
 _EVENT_BYTES: Final = 32
+_CHUNK_EVENTS_MAX: Final = 10_000  # a third of what a broker takes by default in one batch
+_CHUNK_BYTES: Final = _CHUNK_EVENTS_MAX * _EVENT_BYTES
 _EVENT: Final = struct.Struct(">16s16s")
 
 
@@ -57,11 +59,12 @@ class RecordedBatch:
         """The changelog's records, meta last. ``ended``: the keys of chunks to delete."""
         state = list(self._families[STATE].items())
         assert state[-1][0] == keys.prefix(partition, keys.META)
-        begin = keys.prefix(partition, keys.SEEN)
-        chunks = [
-            (begin + _COUNT.pack(int(family.removeprefix(_FAMILY))) + position.to_bytes(8, "big"), _chunk(identities))
-            for family, identities in self._identities.items()
-        ]
+        chunks: list[Pair] = []
+        for family, identities in self._identities.items():
+            begin = keys.prefix(partition, keys.SEEN) + _COUNT.pack(int(family.removeprefix(_FAMILY)))
+            key = begin + position.to_bytes(8, "big")
+            for number, chunk in enumerate(_chunks(identities)):
+                chunks.append((key + number.to_bytes(2, "big") if number else key, chunk))
         return [*state[:-1], *chunks, *((key, None) for key in ended), state[-1]]
 
     def write(self, store: Store, batch: Batch, partition: int, pairs: list[Pair]) -> None:
@@ -73,13 +76,19 @@ class RecordedBatch:
             batch.put_all(identities)
 
 
-def _chunk(identities: dict[bytes, bytes]) -> bytes:
+def _chunks(identities: dict[bytes, bytes]) -> list[bytes]:
     plain = b"".join(chain.from_iterable(identities.items()))
     if len(plain) == len(identities) * _EVENT_BYTES:  # nobody keeps more, as almost always
-        return _COUNT.pack(len(identities)) + plain
+        parts = [plain[at : at + _CHUNK_BYTES] for at in range(0, len(plain), _CHUNK_BYTES)]
+        return [_COUNT.pack(len(part) // _EVENT_BYTES) + part for part in parts]
+    pairs = list(identities.items())
+    return [_chunk(pairs[at : at + _CHUNK_EVENTS_MAX]) for at in range(0, len(pairs), _CHUNK_EVENTS_MAX)]
+
+
+def _chunk(identities: list[tuple[bytes, bytes]]) -> bytes:
     parts = [_COUNT.pack(len(identities))]
     kept: list[bytes] = []
-    for place, (identity, value) in enumerate(identities.items()):
+    for place, (identity, value) in enumerate(identities):
         assert len(identity) == _IDENTITY_BYTES
         head = _EVENT_BYTES - _IDENTITY_BYTES
         parts += (identity, value[:head])

@@ -26,6 +26,7 @@ from engine.kafka.failing import client_stopped
 
 _READ_COMMITTED: Final = 1
 _WAIT_MS: Final = 100  # a broker's for records; a partition that is new waits as long for the fetch that is under way
+_BRIEF_WAIT_MS: Final = 10  # while one has a backlog: it is not asked for now, and has room again at any moment
 _PACE_SECONDS: Final = 0.01  # between fetches that bring something: so a trickle comes in tens, not one by one
 _PARTITION_BYTES_MAX: Final = 2 * 1024 * 1024  # of one fetch, compressed; so much may lie here when the next is sent
 _FETCH_BYTES_MAX: Final = 4 * _PARTITION_BYTES_MAX
@@ -121,6 +122,7 @@ class Feed:
         coming = sorted(aborted, key=lambda each: each[1])
         open_ones: set[int] = set()
         records = MemoryRecords(fetched)
+        found: list[tuple[Any, int]] = []
         while records.has_next():
             batch: Any = records.next_batch()  # Any: aiokafka's, of one of two formats
             if not batch.validate_crc():
@@ -134,12 +136,12 @@ class Feed:
                 batch = None
             elif batch.is_transactional and batch.producer_id in open_ones:
                 batch = None
-            self._batches.append((batch, first, after, 0))
+            found.append((batch, after))
+        for batch, after in found:  # each counts for as much, so that there is room before all of them are taken
+            self._batches.append((batch, first, after, len(fetched) // len(found)))
+            self.bytes_held += len(fetched) // len(found)
             self.fetched = after
-        if self._batches and fetched:
-            batch, first, after, size = self._batches.pop()
-            self._batches.append((batch, first, after, size + len(fetched)))
-            self.bytes_held += len(fetched)
+        if found:
             self._wake()
 
     def fail(self, failure: Exception) -> None:
@@ -263,7 +265,8 @@ class Source:
         """One fetch, laid down; seconds from its begin to the next one."""
         asked = {feed.place.partition: (feed, feed.fetched) for feed in feeds}
         places = [(number, offset, _PARTITION_BYTES_MAX) for number, (_, offset) in asked.items()]
-        request = FetchRequest(_WAIT_MS, 1, _FETCH_BYTES_MAX, _READ_COMMITTED, [(self._topic, places)])
+        wait_ms = _BRIEF_WAIT_MS if any(feed.is_full for feed in self._feeds.values()) else _WAIT_MS
+        request = FetchRequest(wait_ms, 1, _FETCH_BYTES_MAX, _READ_COMMITTED, [(self._topic, places)])
         response = await client.send(node, request)
         aborted_at = -3 if response.API_VERSION >= _FETCH_VERSION_OF_REPLICAS else -2
         pause = 0.0

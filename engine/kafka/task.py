@@ -4,7 +4,8 @@
    the changelog (``engine.kafka.signature``).
 2. *Restore*: the changelog into the store, up to its end; then on from meta's position (``engine.kafka.restore``). A
    store that cannot be trusted is set aside first (``engine.kafka.local``).
-3. *Batch*: decode and fold into an overlay; nothing touches the store (``engine.kafka.work``).
+3. *Batch*: decode and fold into an overlay; nothing touches the store (``engine.kafka.work``). Of a backlog, step by
+   step, with others between the steps.
 4. *Commit*: begin; changelog with meta last, outputs, legs; commit; **then** one WriteBatch of the same pairs; then the
    overlay is dropped (``engine.kafka.work``).
 5. *Fail*: a failed store or a broken invariant: the process ends. Anything else: the overlay is dropped, the producer
@@ -45,6 +46,9 @@ _TICK_SECONDS: Final = 0.2  # at most so often, until the broker's clock has rea
 _RENEW_SECONDS: Final = 3600.0  # well under the age at which a store is not trusted any more
 _PAUSED_SECONDS: Final = 0.2
 _MEASURE_SECONDS: Final = 5.0  # between looks at the sizes of the store and, while paused, at the end of `events`
+_BATCH_SECONDS_MAX: Final = 0.5  # of folding, after which what is folded is committed, however much is left
+_STEP_PAUSE_SECONDS: Final = 0.001  # between two steps, for what other tasks and the door have to do meanwhile
+_FETCH_SECONDS_MAX: Final = 0.05  # waited, within a batch, for what is known to be left
 _COMMIT_SECONDS_MAX: Final = 2.0  # what a batch in flight may take when the task is to stop
 
 
@@ -175,7 +179,7 @@ class PartitionTask:
                 await feed.arrives(self._options.batch_wait_ms / 1000)
                 if feed.has_arrived:
                     await self._rested(feed, ended)
-                    last = await self._take(work, feed)
+                    last = await self._take(work, feed, stop)
                     ended = time.monotonic()
             moment = time.monotonic()
             if last is not None:
@@ -201,18 +205,48 @@ class PartitionTask:
             await asyncio.sleep(seconds)
 
     def _is_near(self, feed: Feed) -> bool:
-        """Whether less than a whole batch is known to be left."""
-        return (feed.end or 0) - feed.position < self._options.batch_records_max
+        """Whether no backlog is known: all that is left can be folded in one step."""
+        return (feed.end or 0) - feed.position < self._options.step_records_max
 
-    async def _take(self, work: Work, feed: Feed) -> EventRecord | None:
+    async def _take(self, work: Work, feed: Feed, stop: asyncio.Event) -> EventRecord | None:
         """One batch, of what is there when the turn has come; its last record."""
-        async with self._options.turns.turn():
-            records = feed.take(self._options.batch_records_max)
-            if not records:
-                return None
-            work.fold(read_records(records), records[-1].offset + 1)
-            await work.commit()
-            return records[-1]
+        turns = self._options.turns
+        async with AsyncExitStack() as stack:
+            if self._is_near(feed):
+                await stack.enter_async_context(turns.turn())
+                last = self._step(work, feed, self._options.batch_records_max)
+            else:
+                async with turns.backlog:
+                    last = await self._fold(work, feed, stop)
+                    await stack.enter_async_context(turns.turn())
+            if last is not None:
+                await work.commit()
+            return last
+
+    async def _fold(self, work: Work, feed: Feed, stop: asyncio.Event) -> EventRecord | None:
+        """Step by step of a backlog, until the batch is whole or nothing more comes; the last record."""
+        ends = time.monotonic() + _BATCH_SECONDS_MAX
+        left = self._options.batch_records_max
+        last: EventRecord | None = None
+        while left > 0 and not stop.is_set() and time.monotonic() < ends:
+            if not feed.has_arrived and not self._is_near(feed):
+                await feed.arrives(_FETCH_SECONDS_MAX)
+            before = feed.position
+            found = self._step(work, feed, left)
+            if found is None:
+                break
+            last = found
+            left -= feed.position - before
+            await asyncio.sleep(_STEP_PAUSE_SECONDS)
+        return last
+
+    def _step(self, work: Work, feed: Feed, records_max: int) -> EventRecord | None:
+        """Folds what has arrived, one step of it at most; the last record, None where there was none."""
+        records = feed.take(min(self._options.step_records_max, records_max))
+        if not records:
+            return None
+        work.fold(read_records(records), records[-1].offset + 1)
+        return records[-1]
 
     async def _look(self, work: Work, feed: Feed, last: EventRecord | None, *, measure: bool) -> None:
         """How far the task is behind; now and then, and while it is paused, by asking instead of by what came."""

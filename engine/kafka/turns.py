@@ -18,6 +18,9 @@ class Turns:
     def __init__(self, turns_max: int, seconds_max: float = _TURN_SECONDS_MAX) -> None:
         self._free = asyncio.BoundedSemaphore(turns_max)  # refuses a turn that is given back twice
         self._seconds_max = seconds_max
+        self.backlog = asyncio.Lock()
+        """Held by the one task that folds a backlog: where all have one, each gets through more of it at a time, and
+        memory holds one of their batches, not all."""
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:

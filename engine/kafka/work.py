@@ -8,7 +8,7 @@ from engine.core.configured import CONFIGURATION, DELETED
 from engine.core.fold import Record
 from engine.core.outcome import Outcome
 from engine.kafka.clients import Producer
-from engine.kafka.folding import ENGINE_HEADER, fold_batch
+from engine.kafka.folding import ENGINE_HEADER, Folding
 from engine.kafka.metrics import TaskMetrics
 from engine.kafka.options import TaskOptions
 from engine.kafka.recording import Pair, RecordedBatch, chunks_before, write_pairs
@@ -60,7 +60,8 @@ class Work:
         self._families = SeenFamilies(store, options.dedupe_filter_bytes)
         self._partition = self._open()
         self._view: Partition | None = None
-        self._kinds: Sequence[type[AnyEvent | Refusal]] = ()
+        self._kinds: list[type[AnyEvent | Refusal]] = []
+        self._folding: Folding | None = None
         self._outcome: Outcome | None = None
         self._apply_seconds = 0.0
         self._drop_spans()
@@ -91,19 +92,21 @@ class Work:
         return self._partition.state.dues.earliest <= now
 
     def fold(self, records: Sequence[Record], position: int) -> None:
-        """Step 3. ``position``: the offset after the last of them."""
+        """Step 3: a batch, or one part of it after another. ``position``: the offset after the last of them."""
         started = time.perf_counter()
         self._families.learn(len(records))  # under load too: what they do not know costs four times as much
-        kinds = [type(record.event) for record in records]
-        self._partition, self._outcome = fold_batch(self._partition, self._open, records)
+        self._kinds += [type(record.event) for record in records]
+        folding = self._folding or Folding(self._partition, self._open)
+        folding.add(records)
+        self._folding, self._partition, self._outcome = folding, folding.partition, folding.outcome
         self._partition.meta.offsets[_EVENTS] = position
-        self._kinds = kinds
-        self._apply_seconds = time.perf_counter() - started
+        self._apply_seconds += time.perf_counter() - started
 
     async def commit(self) -> None:
         """Step 4, in its order."""
         outcome, partition = self._outcome, self._partition
         assert outcome is not None
+        self._folding = None  # with all its records: none is to be folded again
         recorded = RecordedBatch()
         outputs = partition.commit_state(recorded, outcome)
         pairs = recorded.changelog(self._number, self.position, self._ended_chunks(partition.state.clock))
@@ -131,6 +134,7 @@ class Work:
             write_seconds=write_seconds,
         )
         self._outcome = self._view = None
+        self._kinds, self._apply_seconds = [], 0.0
         self._drop_spans()
 
     async def renew(self) -> None:

@@ -93,7 +93,7 @@ class Worker:
         """Works on what it is given until SIGTERM or SIGINT, then hands over, in less than 5 s. Raises what ended it:
         MembershipError, Fenced, StoreError, AssertionError, ListenError, KafkaError."""
         closing = asyncio.Event()
-        under_way = self._options.commits_max * self._options.batch_records_max * _OBJECTS_MAX
+        under_way = 2 * self._options.batch_records_max * _OBJECTS_MAX  # one is folded while another one is committed
         spare_collector(max(YOUNG_MAX, under_way))
         tell_failures_once(asyncio.get_running_loop())
         with _signals(self._stop):

@@ -31,7 +31,7 @@ class Runs(Protocol):
 
 
 async def options_of(cluster: Cluster, data: Path, **settings: Any) -> TaskOptions:
-    """Small batches, so that there are many of them; ``settings`` over it."""
+    """Small batches of several steps, so that there are many of them; ``settings`` over it."""
     found, count = await cluster_of(cluster.connection, cluster.prefix)
     return TaskOptions(
         connection=cluster.connection,
@@ -42,6 +42,7 @@ async def options_of(cluster: Cluster, data: Path, **settings: Any) -> TaskOptio
             "partitions": count,
             "data": data,
             "batch_records_max": 40,
+            "step_records_max": 15,
             **settings,
         },
     )

@@ -16,6 +16,8 @@ from typing import Final
 from tests.integration.processes import environment
 from tests.integration.torture.entry import KILL, PLANTED
 
+# Small ones, so that a few seconds without a worker are a backlog of several batches, each of several steps.
+_SETTINGS: Final = {"PLIMSOLL_WORKER_BATCH_RECORDS_MAX": "60", "PLIMSOLL_WORKER_STEP_RECORDS_MAX": "20"}
 _ROOT: Final = Path(__file__).parents[3]
 _COMMAND: Final = (sys.executable, "-m", "tests.integration.torture.entry")
 _LOOK_SECONDS: Final = 0.03
@@ -48,7 +50,7 @@ class Worker:
                 stdout=into,
                 stderr=into,
                 cwd=_ROOT,
-                env=environment() | faults,
+                env=environment() | _SETTINGS | faults,
             )
 
     def told(self) -> str:

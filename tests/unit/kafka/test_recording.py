@@ -78,3 +78,31 @@ def test_identities_that_keep_nothing_more_are_restored_too(tmp_path: Path) -> N
     store.write(batch)
     assert [store.get("seen-7", FIRST), store.get("seen-7", SECOND)] == [HEAD, HEAD[::-1]]
     store.close()
+
+
+@pytest.mark.parametrize("kept", [b"", b"units"])
+@pytest.mark.parametrize(
+    ("count", "sizes"), [(10_000, [10_000]), (10_001, [10_000, 1]), (25_000, [10_000, 10_000, 5_000])]
+)
+def test_many_identities_are_several_chunks(tmp_path: Path, count: int, sizes: list[int], kept: bytes) -> None:
+    written = RecordedBatch()
+    written.use("seen-7")
+    identities = [number.to_bytes(16, "big") for number in range(count)]
+    for identity in identities:
+        written.put(identity, identity[::-1])
+    written.put(identities[-1], HEAD + kept)
+    written.use(STATE)
+    written.put(META, b"meta")
+    *chunks, _ = written.changelog(5, 40_000, [])
+    begin = keys.prefix(5, keys.SEEN) + (7).to_bytes(4, "big") + (40_000).to_bytes(8, "big")
+    assert [key for key, _ in chunks] == [begin, *(begin + bytes((0, number)) for number in range(1, len(sizes)))]
+    assert [int.from_bytes((value or b"")[:4], "big") for _, value in chunks] == sizes
+    assert all(len(value or b"") < 500_000 for _, value in chunks)
+    store = RocksStore(tmp_path / "store")
+    batch = store.batch()
+    write_pairs(store, batch, 5, chunks)
+    store.write(batch)
+    assert [store.get("seen-7", identity) for identity in identities[:-1]] == [each[::-1] for each in identities[:-1]]
+    assert store.get("seen-7", identities[-1]) == HEAD + kept
+    assert chunks_before(store, 5, 8, 10) == [key for key, _ in chunks]
+    store.close()
