@@ -175,6 +175,7 @@ async def _two(ours: Ours, report: _Report) -> None:
     try:
         for worker in workers:
             await asyncio.to_thread(worker.wait_until_works, _HALF)
+        await ours.rounds(workers)  # they have just started, and learn what is in their dedupe windows meanwhile
         report.scaling.append(["2", *_cells(await ours.rounds(workers))])
     finally:
         for worker in workers:

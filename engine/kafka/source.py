@@ -9,8 +9,9 @@ broker, and what was aborted is left out here, as the response says.
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from itertools import chain, islice
 from typing import Any, Final, Protocol
 
 from aiokafka import TopicPartition
@@ -65,7 +66,8 @@ class Feed:
         """The offset that the next fetch asks for."""
         self.bytes_held = 0
         self._batches: deque[tuple[Any, int, int, int]] = deque()  # Any: aiokafka's batch, None where nothing is in it
-        self._left: list[EventRecord] = []
+        self._reading: Iterator[EventRecord] | None = None
+        self._after = position  # what ``_reading`` gives
         self._failure: Exception | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._has_room = has_room
@@ -78,7 +80,7 @@ class Feed:
     @property
     def has_arrived(self) -> bool:
         """Whether there is something to take, or to raise."""
-        return bool(self._left or self._batches or self._failure)
+        return bool(self._reading or self._batches or self._failure)
 
     async def arrives(self, seconds: float) -> None:
         """Returns when something has arrived, or after that time."""
@@ -98,17 +100,26 @@ class Feed:
         where the partition cannot be read on."""
         if self._failure is not None:
             raise self._failure
-        found, self._left = self._left, []
+        found: list[EventRecord] = []
         was_full = self.is_full
-        while self._batches and len(found) < records_max:
-            batch, first, self.position, size = self._batches.popleft()
-            self.bytes_held -= size
-            if batch is not None:  # a batch may begin before what was asked for
-                found += batch if batch.base_offset >= first else [each for each in batch if each.offset >= first]
-        if len(found) > records_max:
-            self._left = found[records_max:]
-            del found[records_max:]
-            self.position = self._left[0].offset
+        while len(found) < records_max:
+            if self._reading is None:
+                if not self._batches:
+                    break
+                batch, first, self._after, size = self._batches.popleft()
+                self.bytes_held -= size
+                if batch is None:
+                    self.position = self._after
+                    continue
+                # A record is made when it is taken, not all of a batch before. A batch may begin before what was asked.
+                records = chain(batch)  # aiokafka's iterator is one that cannot be asked for twice
+                self._reading = records if batch.base_offset >= first else (r for r in records if r.offset >= first)
+            wanted = records_max - len(found)
+            more = list(islice(self._reading, wanted))
+            found += more
+            self.position = more[-1].offset + 1 if len(more) == wanted else self._after
+            if self.position == self._after:
+                self._reading = None
         if was_full and not self.is_full:
             self._has_room()
         return found
