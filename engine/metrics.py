@@ -24,7 +24,7 @@ _STATUS = attrgetter("status")
 _REASON = attrgetter("reason")
 _CHARGE: Final = tag_of(Charge)
 _STATUSES: Final = {id(verdict): verdict.name for verdict in (ACCEPTED, DUPLICATE, CLOCK)}  # there are no others
-SIZE_BUCKETS: Final = (1, 5, 10, 50, 100, 500, 1_000, 2_000, 4_000, 10_000, 25_000)
+SIZE_BUCKETS: Final = (1, 5, 10, 50, 100, 500, 1_000, 2_000, 4_000, 10_000, 25_000, 50_000, 100_000)
 
 
 class EngineMetrics:
