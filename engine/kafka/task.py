@@ -46,7 +46,6 @@ _TICK_SECONDS: Final = 0.2  # at most so often, until the broker's clock has rea
 _RENEW_SECONDS: Final = 3600.0  # well under the age at which a store is not trusted any more
 _PAUSED_SECONDS: Final = 0.2
 _MEASURE_SECONDS: Final = 5.0  # between looks at the sizes of the store and, while paused, at the end of `events`
-_BATCH_SECONDS_MAX: Final = 0.5  # of folding, after which what is folded is committed, however much is left
 _STEP_PAUSE_SECONDS: Final = 0.001  # between two steps, for what other tasks and the door have to do meanwhile
 _FETCH_SECONDS_MAX: Final = 0.05  # waited, within a batch, for what is known to be left
 _COMMIT_SECONDS_MAX: Final = 2.0  # what a batch in flight may take when the task is to stop
@@ -216,16 +215,16 @@ class PartitionTask:
                 await stack.enter_async_context(turns.turn())
                 last = self._step(work, feed, self._options.batch_records_max)
             else:
-                async with turns.backlog:
-                    last = await self._fold(work, feed, stop)
+                async with turns.backlog() as seconds:
+                    last = await self._fold(work, feed, stop, seconds)
                     await stack.enter_async_context(turns.turn())
             if last is not None:
                 await work.commit()
             return last
 
-    async def _fold(self, work: Work, feed: Feed, stop: asyncio.Event) -> EventRecord | None:
-        """Step by step of a backlog, until the batch is whole or nothing more comes; the last record."""
-        ends = time.monotonic() + _BATCH_SECONDS_MAX
+    async def _fold(self, work: Work, feed: Feed, stop: asyncio.Event, seconds: float) -> EventRecord | None:
+        """A backlog step by step, until the batch is whole, the time is over or nothing more comes; the last record."""
+        ends = time.monotonic() + seconds
         left = self._options.batch_records_max
         last: EventRecord | None = None
         while left > 0 and not stop.is_set() and time.monotonic() < ends:

@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 _TURN_SECONDS_MAX: Final = 1.0  # a commit takes milliseconds: who takes longer waits for a broker, and others need not
+_BACKLOG_SECONDS_MAX: Final = 0.5  # of folding, after which what is folded is committed, however much is left
+_ROUND_SECONDS: Final = 6.0  # from one turn of a backlog to its next one, where others have one too
 
 
 class Turns:
@@ -18,9 +20,8 @@ class Turns:
     def __init__(self, turns_max: int, seconds_max: float = _TURN_SECONDS_MAX) -> None:
         self._free = asyncio.BoundedSemaphore(turns_max)  # refuses a turn that is given back twice
         self._seconds_max = seconds_max
-        self.backlog = asyncio.Lock()
-        """Held by the one task that folds a backlog: where all have one, each gets through more of it at a time, and
-        memory holds one of their batches, not all."""
+        self._backlog = asyncio.Lock()
+        self._backlogs = 0
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
@@ -40,6 +41,20 @@ class Turns:
         finally:
             timer.cancel()
             free()
+
+    @asynccontextmanager
+    async def backlog(self) -> AsyncIterator[float]:
+        """The turn to fold a backlog, one task at a time, for as long as the block lasts; the seconds it should take.
+
+        Where all tasks have a backlog, each gets through more of it at a time, and memory holds one of their batches,
+        not all. However many they are, each has its turn within some seconds.
+        """
+        self._backlogs += 1
+        try:
+            async with self._backlog:
+                yield min(_BACKLOG_SECONDS_MAX, _ROUND_SECONDS / self._backlogs)
+        finally:
+            self._backlogs -= 1
 
 
 def next_moment(ended: float, interval: float, share: float) -> float:

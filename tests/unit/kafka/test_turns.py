@@ -60,6 +60,28 @@ async def test_who_takes_too_long_does_not_count() -> None:
     await tasks.close()
 
 
+@pytest.mark.parametrize(("backlogs", "seconds"), [(1, 0.5), (12, 0.5), (24, 0.25), (60, 0.1)])
+async def test_one_backlog_is_folded_at_a_time_and_each_comes_to_its_turn(backlogs: int, seconds: float) -> None:
+    turns, given, under_way = Turns(12), list[float](), 0
+
+    async def fold() -> None:
+        nonlocal under_way
+        async with turns.backlog() as found:
+            under_way += 1
+            assert under_way == 1
+            given.append(found)
+            await asyncio.sleep(0)
+            under_way -= 1
+
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(backlogs):
+            tasks.create_task(fold())
+    assert len(given) == backlogs
+    assert given[0] == 0.5  # it was the only one then
+    assert given[1:2] == [pytest.approx(seconds, rel=0.1)][: backlogs - 1]
+    assert given[-1] == 0.5
+
+
 @pytest.mark.parametrize("share", [0.0, 0.25, 11 / 12])
 @pytest.mark.parametrize("ended", [0.0, 7.31, 123_456.789])
 def test_a_task_comes_to_its_own_moment_of_the_interval_and_stays_there(ended: float, share: float) -> None:
