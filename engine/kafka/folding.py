@@ -125,6 +125,8 @@ class Folding:
         """``reopen`` gives the partition as it was committed."""
         self.partition = partition
         self.outcome = new_outcome()
+        self.is_poisoned = False
+        """Whether a record was: then it is time to commit, each one costs the fold of all that is in the batch."""
         self._reopen = reopen
         self._records: list[Record] = []
 
@@ -149,6 +151,7 @@ class Folding:
                 if isinstance(given[place].event, Refusal):
                     raise
                 given[place] = msgspec.structs.replace(given[place], event=_poisonous(error))
+            self.is_poisoned = True
             self.partition, self.outcome, records = self._reopen(), new_outcome(), given
 
 

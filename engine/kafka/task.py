@@ -223,7 +223,7 @@ class PartitionTask:
             return last
 
     async def _fold(self, work: Work, feed: Feed, stop: asyncio.Event, seconds: float) -> EventRecord | None:
-        """A backlog step by step, until the batch is whole, the time is over or nothing more comes; the last record."""
+        """A backlog step by step, until its batch is whole or poisoned, or no more comes in time; its last record."""
         ends = time.monotonic() + seconds
         left = self._options.batch_records_max
         last: EventRecord | None = None
@@ -236,6 +236,8 @@ class PartitionTask:
                 break
             last = found
             left -= feed.position - before
+            if work.is_poisoned:
+                break
             await asyncio.sleep(_STEP_PAUSE_SECONDS)
         return last
 

@@ -90,6 +90,11 @@ class Work:
             self._view = self._open()
         return self._view
 
+    @property
+    def is_poisoned(self) -> bool:
+        """Whether the batch that is being folded should be committed, whatever waits (``engine.kafka.folding``)."""
+        return self._folding is not None and self._folding.is_poisoned
+
     def is_due(self, now: int) -> bool:
         """Whether a timer is due that no record has fired."""
         return self._partition.state.dues.earliest <= now

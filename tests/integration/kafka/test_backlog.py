@@ -1,18 +1,25 @@
 """A partition that is behind: step by step into one commit, one partition at a time, with others between the steps."""
 
 import asyncio
+import json
 from collections.abc import Sequence
-from itertools import groupby, pairwise
+from itertools import accumulate, groupby, pairwise
 from pathlib import Path
 
 import pytest
 
 from engine.core.fold import Record
+from engine.core.outcome import Outcome
+from engine.core.state import State
+from engine.kafka import folding
 from engine.kafka.task import PartitionTask
 from engine.kafka.work import Work
+from engine.partition.revisions import Revisions
+from schemas.reasons import Refusal
+from schemas.topics import Topic
 from tests.integration.kafka.cluster import Cluster, assert_equal_to_replay
 from tests.integration.kafka.tasks import options_of
-from tests.integration.kafka.test_worker import opening, traffic
+from tests.integration.kafka.test_worker import event, opening, traffic
 
 pytestmark = pytest.mark.kafka
 
@@ -98,3 +105,37 @@ async def test_a_task_that_is_to_stop_commits_what_it_has_folded(
         await running
         assert position == events[0][STEP - 1].offset + 1
         await assert_equal_to_replay(cluster, events)
+
+
+async def test_a_batch_with_a_poisonous_record_ends_with_its_step(
+    broker: str, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trace = Trace(monkeypatch)
+    poisonous = event(5_000, type="charge", client="k-0", amount="1")
+
+    def fold_records(state: State, revisions: Revisions, records: Sequence[Record], out: Outcome) -> None:
+        """The engine's own, which raises at the poisonous record unless it is refused."""
+        raws = [b"" if isinstance(record.event, Refusal) else record.raw for record in records]
+        before = raws.index(poisonous) if poisonous in raws else len(raws)
+        engines_own(state, revisions, records[:before], out)
+        if before < len(raws):
+            raise KeyError("a defect")
+
+    engines_own = folding.fold_records
+    monkeypatch.setattr(folding, "fold_records", fold_records)
+    async with Cluster(broker, prefix, 1) as cluster:
+        await cluster.produce([*opening(), *traffic(10, 40), poisonous, *traffic(40, 200)])
+        options = await options_of(cluster, tmp_path, batch_records_max=1_000, step_records_max=STEP)
+        stop = asyncio.Event()
+        running = asyncio.create_task(PartitionTask(options, 0, lambda _: None).run(stop))
+        (events,) = await cluster.settled()
+        stop.set()
+        await running
+        (rejections,) = await cluster.read(Topic.REJECTIONS.value)
+    refused = [json.loads(record.value)["message"] for record in rejections]
+    assert [message for message in refused if "KeyError" in message] == [
+        "the engine could not apply this event (KeyError): report it, then send it again"
+    ]
+    place = [record.value for record in events].index(poisonous)
+    ends = list(accumulate(len(list(steps)) * STEP for _, steps in groupby(trace.steps, key=lambda step: step[0])))
+    assert ends[0] == (place // STEP + 1) * STEP  # all steps before it were whole

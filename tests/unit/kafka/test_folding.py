@@ -61,6 +61,7 @@ def test_a_poisonous_record_goes_to_the_rejections_and_the_others_are_applied(tm
     assert folding.partition.state.balances["c"].live == 7_000_000
     assert folding.partition.state.balances["c"].version == 2
     assert len(folding.outcome.answers) == 4
+    assert folding.is_poisoned
     assert [encode_output(output) for output in folding.outcome.outputs] == [
         b'{"output":"rejection","reason":"malformed","message":"the engine could not apply this event (%s): report it, '
         b'then send it again","event":"{\\"type\\":\\"poison\\"}"}' % name
@@ -72,6 +73,7 @@ def test_a_poisonous_record_goes_to_the_rejections_and_the_others_are_applied(tm
 def test_what_is_folded_after_a_poisonous_record_is_folded_once(tmp_path: Path) -> None:
     store = RocksStore(tmp_path / "store")
     again = record(PAYMENT.replace(b'"2"', b'"3"'))
+    assert not folded(store, [record(CLIENT)], [record(PAYMENT)]).is_poisoned
     folding = folded(store, [record(CLIENT), record(PAYMENT)], [poison(KeyError)], [again, record(PAYMENT)])
     assert folding.partition.state.balances["c"].live == 14_000_000
     assert folding.outcome.answers[3:] == [ACCEPTED, DUPLICATE]
