@@ -97,8 +97,8 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     session_seconds: Annotated[float, msgspec.Meta(ge=6, le=60)] = 10.0
     """A worker silent for so long is taken for dead. 6 is the least that brokers allow by default."""
     batch_records_max: Annotated[int, msgspec.Meta(ge=1, le=50_000)] = 50_000
-    """Records of one transaction of a partition, where so many wait: a client's changes in it are written once. About
-    0.5 KB each while they are under way."""
+    """Records of one transaction of a partition, where so many wait: a client's changes in it are written once. Less
+    than 1 KB each, by estimate, while they are under way."""
     step_records_max: Annotated[int, msgspec.Meta(ge=1, le=50_000)] = 2_000
     """Records folded at a time, a fiftieth of a second, in which nobody is answered. Where more of a partition wait it
     has a backlog, which is folded step by step, for half a second at most, before it is committed."""

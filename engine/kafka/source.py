@@ -67,7 +67,7 @@ class Feed:
         self.bytes_held = 0
         self._batches: deque[tuple[Any, int, int, int]] = deque()  # Any: aiokafka's batch, None where nothing is in it
         self._reading: Iterator[EventRecord] | None = None
-        self._after = position  # what ``_reading`` gives
+        self._after = position  # where the batch ends that ``_reading`` is of
         self._failure: Exception | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._has_room = has_room
